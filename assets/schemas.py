@@ -1,0 +1,72 @@
+"""The columns that stages agree on, in one place.
+
+Payload tables hold text; ledger tables hold ids and numbers, one row for every document at every stage, kept or
+dropped, with the rule, the value and the threshold that decided.
+"""
+
+import pyarrow as pa
+
+DOCUMENTS = pa.schema(
+    [
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("content_id", pa.string(), nullable=False),
+        pa.field("text", pa.large_string(), metadata={"lance-encoding:compression": "zstd"}),
+    ]
+)
+
+DECISIONS = pa.schema(
+    [
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("kept", pa.bool_(), nullable=False),
+        pa.field("rule", pa.string()),  # null when kept
+        pa.field("value", pa.float64()),
+        pa.field("threshold", pa.float64()),
+        pa.field("detail", pa.string()),
+    ]
+)
+
+# One row per record that a source delivered: what it is and where it came from. `uri` is relative to the source's own
+# root and ends in #line=N, #offset=N or #key=K where a file holds many records.
+ORIGIN = pa.schema(
+    [
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("content_id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("uri", pa.string(), nullable=False),
+        pa.field("group", pa.string(), nullable=False),  # the unit of held-out splitting: package, site, file
+        pa.field("split", pa.string(), nullable=False),  # train | held_out
+        pa.field("modality", pa.string(), nullable=False),  # text
+        pa.field("format", pa.string(), nullable=False),  # code | prose | data
+        pa.field("url", pa.string()),
+        pa.field("license", pa.string()),
+        pa.field("date", pa.string()),  # ISO 8601; null sorts last
+        pa.field("bytes", pa.int64(), nullable=False),  # of the text in UTF-8, 0 when unreadable
+        pa.field("meta", pa.string()),
+    ]
+)
+
+RAW_LEDGER = pa.schema([*ORIGIN, *[DECISIONS.field(i) for i in range(1, len(DECISIONS))]])
+
+# Evidence of one verified duplicate: `doc_id` resembles the earlier `other_id`.
+EDGES = pa.schema(
+    [
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("other_id", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),  # exact | near
+        pa.field("similarity", pa.float64(), nullable=False),  # Jaccard of shingles, measured on the texts
+        pa.field("containment", pa.float64(), nullable=False),  # shared shingles / shingles of the smaller document
+        pa.field("shared", pa.int64(), nullable=False),  # number of shared shingles
+    ]
+)
+
+# A document's place in a token stream, which includes its leading end-of-text token.
+SPANS = pa.schema(
+    [
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("stream", pa.string(), nullable=False),  # "<corpus>-<split>"
+        pa.field("start", pa.int64(), nullable=False),
+        pa.field("length", pa.int64(), nullable=False),
+        pa.field("bytes", pa.int64(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+    ]
+)
