@@ -1,0 +1,87 @@
+"""Causal attention that never looks across a document boundary.
+
+Several documents share one packed sample. A `Layout` is computed once per forward from the sample's segment numbers
+and says, for every layer, which pairs of positions see each other and where each position stands in its own document.
+A document in a pack therefore gets the same numbers as the same document alone. Without segments the layout is plain
+causal attention, for which PyTorch has a kernel that builds no mask at all.
+
+Shapes: B batch, L length, S keys seen, H query heads, G key/value heads, D numbers per head.
+"""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.nn.attention import flex_attention
+
+
+class Layout(NamedTuple):
+    """How the positions of a batch see each other.
+
+    `positions_BL` (or `positions_L` of one row, when all rows agree) counts from 0 at each document's first token.
+    `mask` is None for plain causal attention, a boolean (B, 1, L, S) tensor, or a flex attention block mask.
+    """
+
+    positions: Tensor
+    mask: Any
+    causal: bool
+
+
+def document_runs(segments_BL: Tensor) -> tuple[Tensor, Tensor]:
+    """Number the runs of equal segment ids and count positions inside each.
+
+    Neighbouring documents need only differ in their id: ids may repeat later in the sample.
+    Returns two int64 tensors (B, L): the run's number from 0, and the position in the run from 0.
+    """
+    change = torch.zeros_like(segments_BL, dtype=torch.bool)
+    change[:, 1:] = segments_BL[:, 1:] != segments_BL[:, :-1]
+    index = torch.arange(segments_BL.shape[1], device=segments_BL.device).expand_as(change)
+    start = torch.where(change, index, torch.zeros_like(index)).cummax(dim=1).values
+    return change.cumsum(dim=1), index - start
+
+
+def packed_layout(segments_BL: Tensor, kernel: str) -> Layout:
+    """Layout of packed documents; `kernel` is "sdpa" or "flex" (see `DecoderOptions.attention`)."""
+    runs, positions = document_runs(segments_BL)
+    if kernel == "flex" and segments_BL.is_cuda:
+        return Layout(positions, flex_mask(runs), causal=False)
+    length = segments_BL.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool, device=segments_BL.device).tril()
+    return Layout(positions, ((runs[:, :, None] == runs[:, None, :]) & causal)[:, None], causal=False)
+
+
+def plain_layout(length: int, past: int, device: torch.device) -> Layout:
+    """Layout of one document per row, of which `past` tokens were seen before (their keys are cached)."""
+    positions = torch.arange(past, past + length, device=device)
+    if past == 0:
+        return Layout(positions, None, causal=True)
+    seen = torch.arange(past + length, device=device)
+    return Layout(positions, (seen[None, :] <= positions[:, None])[None, None] if length > 1 else None, causal=False)
+
+
+def flex_mask(runs_BL: Tensor) -> flex_attention.BlockMask:
+    """Block mask of packed documents for flex attention (Dong et al. 2024, arXiv:2412.05496)."""
+
+    def visible(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        return (q >= k) & (runs_BL[b, q] == runs_BL[b, k])
+
+    batch, length = runs_BL.shape
+    return flex_attention.create_block_mask(visible, batch, None, length, length, device=str(runs_BL.device))
+
+
+@cache
+def _compiled_flex() -> Any:
+    return torch.compile(flex_attention.flex_attention, dynamic=False)
+
+
+def attend(queries_BHLD: Tensor, keys_BGSD: Tensor, values_BGSD: Tensor, layout: Layout) -> Tensor:
+    """Scaled dot-product attention under a layout; each group of H/G query heads shares one key/value head."""
+    grouped = queries_BHLD.shape[1] != keys_BGSD.shape[1]
+    if isinstance(layout.mask, flex_attention.BlockMask):
+        kernel = _compiled_flex() if queries_BHLD.is_cuda else flex_attention.flex_attention
+        return kernel(queries_BHLD, keys_BGSD, values_BGSD, block_mask=layout.mask, enable_gqa=grouped)
+    return functional.scaled_dot_product_attention(
+        queries_BHLD, keys_BGSD, values_BGSD, attn_mask=layout.mask, is_causal=layout.causal, enable_gqa=grouped
+    )

@@ -1,0 +1,63 @@
+"""What a declaration may say about a backbone. No torch here: loading many pipelines must stay cheap."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from headwater.models.options import Options
+
+
+class DecoderOptions(Options):
+    """A decoder transformer of the Llama family: pre-norm RMSNorm, rotary positions, SwiGLU, grouped-query attention."""
+
+    kind: Literal["decoder"] = Field("decoder", description="A causal decoder transformer.")
+    width: int = Field(256, description="Numbers per token in the residual stream.")
+    layers: int = Field(6, description="Number of transformer blocks.")
+    heads: int = Field(4, description="Query heads per block; the width must be a multiple of it.")
+    key_value_heads: int | None = Field(
+        None, description="Key and value heads shared by groups of query heads; as many as `heads` when unset."
+    )
+    feed_forward_width: int | None = Field(
+        None, description="Inner width of the SwiGLU layer; 8/3 of the width, rounded up to a multiple of 64, when unset."
+    )
+    vocabulary_size: int = Field(4096, description="Number of token ids, special tokens included.")
+    context_length: int = Field(512, description="Longest sequence in tokens.")
+    rope_base: float = Field(10000.0, description="Base of the rotary wavelengths; larger reaches farther.")
+    norm_epsilon: float = Field(1e-5, description="Added to the mean square in RMSNorm.")
+    tied: bool = Field(True, description="Use the embedding matrix as the output matrix too.")
+    attention: Literal["sdpa", "flex"] = Field(
+        "sdpa",
+        description="Kernel for packed documents: PyTorch's scaled_dot_product_attention with a mask, or flex attention "
+        "(CUDA only; elsewhere sdpa is used).",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        sizes = ("width", "layers", "heads", "vocabulary_size", "context_length")
+        small = [name for name in sizes if getattr(self, name) < 1]
+        if small:
+            raise ValueError(f"{', '.join(small)} must be at least 1")
+        if self.width % self.heads or (self.width // self.heads) % 2:
+            raise ValueError(f"width ({self.width}) must be an even multiple of heads ({self.heads})")
+        if self.key_value_heads is not None and (self.key_value_heads < 1 or self.heads % self.key_value_heads):
+            raise ValueError(f"heads ({self.heads}) must be a multiple of key_value_heads ({self.key_value_heads})")
+        if self.feed_forward_width is not None and self.feed_forward_width < 1:
+            raise ValueError("feed_forward_width must be at least 1")
+        if self.rope_base <= 0 or self.norm_epsilon <= 0:
+            raise ValueError("rope_base and norm_epsilon must be greater than 0")
+        return self
+
+    @property
+    def head_width(self) -> int:
+        """Numbers per attention head."""
+        return self.width // self.heads
+
+    @property
+    def groups(self) -> int:
+        """Key and value heads, the default resolved."""
+        return self.key_value_heads or self.heads
+
+    @property
+    def inner_width(self) -> int:
+        """Width of the SwiGLU layer, the default resolved."""
+        return self.feed_forward_width or -(-8 * self.width // (3 * 64)) * 64
