@@ -1,5 +1,40 @@
-"""The base of every option model that YAML may say; one class serves both rooms."""
+"""The base of every option model that YAML may say, and what all components have in common."""
 
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from headwater.assets.compute.options import ComputeOptions
 from headwater.models.options import Options
 
-__all__ = ["Options"]
+__all__ = ["ComponentOptions", "Options"]
+
+NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
+
+
+class ComponentOptions(Options):
+    """What every declaration may say about itself."""
+
+    name: str = Field(pattern=NAME, description="Name of the component: the first part of its assets' keys.")
+    description: str = Field("", description="Shown on the asset pages.")
+    owners: list[str] = Field([], description="E-mail addresses, or team:NAME.")
+    tags: dict[str, str] = Field({}, description="Dagster tags of the assets.")
+    compute: ComputeOptions = Field(
+        default_factory=ComputeOptions, description="How it is computed; never changes what is computed."
+    )
+
+    @field_validator("owners")
+    @classmethod
+    def _owner_form(cls, owners: list[str]) -> list[str]:
+        for owner in owners:
+            if "@" not in owner and not owner.startswith("team:"):
+                raise ValueError(f"'{owner}' is neither an e-mail address nor team:NAME")
+        return owners
+
+    def references(self) -> list[tuple[tuple[int | str, ...], str, str]]:
+        """Other components this one names: (where in the attributes, their kind, their name)."""
+        return []
+
+    def common(self) -> dict[str, Any]:
+        """What a stage takes over from its component."""
+        return {"owners": tuple(self.owners), "tags": dict(self.tags), "compute": self.compute}

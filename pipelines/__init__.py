@@ -1,1 +1,1 @@
-
+"""What exists: one folder per pipeline, declared in YAML."""

@@ -1,0 +1,45 @@
+# Two commands matter: `make demo` and `make test`. Both install what they need into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+HEADWATER := $(BIN)/headwater
+
+.PHONY: demo ui test nightly lint types docs bench clean help
+
+help:  ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: .venv/ready  ## from the installed packages' files to an evaluated language model, then a summary
+	@$(HEADWATER) materialize installed_packages_lm --summary
+
+ui: .venv/ready  ## the Dagster UI on http://localhost:3000
+	@$(HEADWATER) ui
+
+test: .venv/ready  ## the fast suite
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not packages"
+
+nightly: .venv/ready  ## everything, slow tests and benchmarks included
+	@$(BIN)/python -m pytest
+	@$(MAKE) --no-print-directory bench
+
+lint: .venv/ready  ## ruff
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: .venv/ready  ## mypy
+	@$(BIN)/mypy
+
+docs: .venv/ready  ## write the generated reference again
+	@$(HEADWATER) options --write docs/reference/options.md
+
+bench: .venv/ready  ## compare with peers, in one run each
+	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file; done
+
+clean:  ## forget the environment, the store and Dagster's history
+	rm -rf .venv store .dagster .env
+
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Headwater needs Python 3.11 or newer; $(PYTHON) is older. Say: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Installing into .venv (once; a minute or two and the download of PyTorch) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@

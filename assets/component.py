@@ -1,0 +1,59 @@
+"""What all components share: typed options from YAML, turned into stages, turned into Dagster assets.
+
+A component says nothing but ``stages(pipeline)``. It can be built from YAML or in Python, with the same options::
+
+    Corpus(name="notes", sources=[{"kind": "text_files", "path": "notes/*.md"}])
+"""
+
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import dagster as dg
+from pydantic import BaseModel
+
+from headwater.assets.dagster_assets import asset_of
+from headwater.assets.options import ComponentOptions
+from headwater.assets.stages import Stage
+
+
+class StageComponent(dg.Component):
+    """Base of the kinds of asset."""
+
+    options_type: ClassVar[type[ComponentOptions]]
+
+    def __init__(self, options: ComponentOptions | None = None, **attributes: Any) -> None:
+        self.options: Any = options or self.options_type(**attributes)
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """The model that YAML attributes are validated with, and that editors complete from."""
+        return cls.options_type
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
+        """Builds the component from YAML; ``{{ env.NAME }}`` and the like are resolved in text values."""
+        given = attributes.model_dump(exclude_unset=True) if attributes else {}
+        return cls(cls.options_type(**_resolved(given, context)))
+
+    def stages(self, pipeline: str) -> list[Stage]:
+        """The stages of this component, inputs first."""
+        raise TypeError(f"{type(self).__name__} must say its stages")
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """The component's assets; their group is the folder that declares them."""
+        return dg.Definitions(assets=[asset_of(stage) for stage in self.stages(Path(context.path).name)])
+
+
+def pipeline_definitions(pipeline: str, *components: StageComponent) -> dg.Definitions:
+    """A pipeline written in Python: the same components, the same assets as its YAML would give."""
+    return dg.Definitions(assets=[asset_of(stage) for c in components for stage in c.stages(pipeline)])
+
+
+def _resolved(value: Any, context: dg.ComponentLoadContext) -> Any:
+    if isinstance(value, dict):
+        return {key: _resolved(item, context) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_resolved(item, context) for item in value]
+    if isinstance(value, str) and "{{" in value:
+        return context.resolve_value(value)
+    return value

@@ -1,0 +1,25 @@
+"""How a step is computed. Nothing here takes part in an identity: the rows are the same whatever is chosen."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from headwater.models.options import Options
+
+
+class ComputeOptions(Options):
+    """Where and with how much a step runs."""
+
+    engine: Literal["ray", "local"] = Field(
+        "ray", description="ray: tasks in worker processes, on this machine or a cluster; local: in this process."
+    )
+    workers: int = Field(0, ge=0, description="Tasks at once; 0 means as many as there are CPUs.")
+    address: str | None = Field(
+        None, description="Ray cluster to join (as in RAY_ADDRESS, which is used when this is empty); none: start one."
+    )
+    cpus: float = Field(1, gt=0, description="CPUs reserved for each task.")
+    gpus: float = Field(0, ge=0, description="GPUs reserved for each task or training worker.")
+    memory_gb: float | None = Field(None, gt=0, description="Memory reserved for each task, in GB.")
+    retries: int = Field(2, ge=0, description="How often a task is repeated when its worker process dies.")
+    partition_megabytes: float = Field(8, gt=0, description="Source bytes in one task, in MB.")
+    pool: str | None = Field(None, description="Dagster concurrency pool that the assets of this component share.")

@@ -1,0 +1,124 @@
+"""Stages as Dagster assets: keys, groups, checks, versions, and metadata that people can read on the asset's page."""
+
+import base64
+from collections.abc import Iterable
+from typing import Any
+
+import dagster as dg
+
+from headwater.assets.running import RunResult, run_stage
+from headwater.assets.stages import Stage
+from headwater.assets.storage.content import digest_of
+from headwater.assets.storage.places import Store
+from headwater.assets.storage.records import CheckRecord, Record
+from headwater.assets.workspace import find_workspace
+
+
+def asset_of(stage: Stage) -> dg.AssetsDefinition:
+    """The Dagster asset of a stage."""
+
+    def materialize(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        workspace = find_workspace()
+        store = Store(workspace.store_url)
+        result = run_stage(stage, store, workspace, log=context.log.info, run=context.run_id)
+        if result.reused:
+            context.log.info(f"{stage.asset}: reused, nothing it depends on has changed.")
+        return materialization(stage, store, result)
+
+    materialize.__name__ = stage.asset.replace("/", "__")
+    materialize.stage = stage  # type: ignore[attr-defined]  # how stages_of finds it again
+    return dg.asset(
+        key=dg.AssetKey(stage.asset.split("/")),
+        deps=[dg.AssetKey(asset.split("/")) for asset in stage.inputs.values()],
+        group_name=stage.pipeline,
+        kinds=set(stage.kinds),
+        owners=list(stage.owners),
+        tags=dict(stage.tags),
+        description=stage.description,
+        code_version=code_version(stage),
+        check_specs=[_check_spec(stage, check.name, check.description, check.blocking) for check in stage.checks],
+        pool=stage.compute.pool,
+        metadata={"headwater/kind": stage.kind},
+    )(materialize)
+
+
+def stages_of(definitions: dg.Definitions) -> list[Stage]:
+    """The stages behind all Headwater assets of some definitions, from YAML or from Python."""
+    found = []
+    for asset in definitions.get_repository_def().assets_defs_by_key.values():
+        function = getattr(getattr(asset.node_def, "compute_fn", None), "decorated_fn", None)
+        stage = getattr(function, "stage", None)
+        if isinstance(stage, Stage):
+            found.append(stage)
+    return found
+
+
+def code_version(stage: Stage) -> str:
+    """What Dagster compares to mark an asset as stale: options and code."""
+    return digest_of([stage.identity_options, stage.code_record().model_dump()])[:16]
+
+
+def materialization(stage: Stage, store: Store, result: RunResult) -> dg.MaterializeResult:
+    """What Dagster shows of a record."""
+    record = result.record
+    return dg.MaterializeResult(
+        metadata=page(store, record) | {"reused": result.reused},
+        data_version=dg.DataVersion(record.content_version),
+        check_results=[_check_result(stage, check) for check in record.checks],
+    )
+
+
+def page(store: Store, record: Record) -> dict[str, Any]:
+    """The metadata of an asset's page."""
+    metadata: dict[str, Any] = {}
+    if record.tables:
+        name, table = next(iter(record.tables.items()))
+        metadata["dagster/row_count"] = table.rows
+        metadata["dagster/column_schema"] = _column_schema(table.columns)
+        metadata["tables"] = dg.MetadataValue.md(_tables_markdown(record))
+        metadata["store"] = dg.MetadataValue.path(f"{record.asset}/tables/{name}.lance")
+    metadata |= {title: dg.MetadataValue.md(text) for title, text in record.markdown.items()}
+    metadata |= {title: dg.MetadataValue.md(text) for title, text in _plots(store, record)}
+    metadata |= {name: value for name, value in record.metrics.items() if isinstance(value, int | float | str)}
+    metadata["seconds"] = record.execution.seconds
+    metadata["engine"] = f"{record.execution.engine}, {record.execution.workers} workers"
+    metadata["record"] = dg.MetadataValue.path(f"{record.asset}/record.json")
+    return metadata
+
+
+def _plots(store: Store, record: Record) -> Iterable[tuple[str, str]]:
+    place = store.place(record.asset)
+    for title, name in record.plots.items():
+        svg = place.read_text(f"{place.folder(record.digest)}/{name}")
+        if svg:
+            data = base64.b64encode(svg.encode()).decode()
+            yield title, f"![{title}](data:image/svg+xml;base64,{data})"
+
+
+def _column_schema(columns: dict[str, str]) -> dg.TableSchema:
+    return dg.TableSchema(columns=[dg.TableColumn(name, kind) for name, kind in columns.items()])
+
+
+def _tables_markdown(record: Record) -> str:
+    rows = [f"| {name} | {table.rows:,} | {table.version} |" for name, table in record.tables.items()]
+    return "\n".join(["| table | rows | version |", "|---|---:|---:|", *rows])
+
+
+def _check_spec(stage: Stage, name: str, description: str, blocking: bool) -> dg.AssetCheckSpec:
+    key = dg.AssetKey(stage.asset.split("/"))
+    return dg.AssetCheckSpec(name, asset=key, description=description, blocking=blocking)
+
+
+def _check_result(stage: Stage, check: CheckRecord) -> dg.AssetCheckResult:
+    severity = dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN
+    return dg.AssetCheckResult(
+        check_name=check.name,
+        passed=check.passed,
+        severity=severity,
+        description=check.description,
+        metadata={name: _metadata(value) for name, value in check.metadata.items()},
+    )
+
+
+def _metadata(value: Any) -> Any:
+    return value if isinstance(value, int | float | str) else dg.MetadataValue.json(value)

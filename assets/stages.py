@@ -1,0 +1,118 @@
+"""A stage: one asset as Headwater sees it, independent of Dagster.
+
+A component gives stages; a stage names its inputs, its options and the function that computes it (by import path, so
+that loading a hundred pipelines imports no torch). ``assets/running.py`` runs one; ``assets/dagster_assets.py`` shows it.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from headwater.assets.code_version import code_record
+from headwater.assets.compute.options import ComputeOptions
+from headwater.assets.options import Options
+from headwater.assets.storage.records import CheckRecord, CodeRecord, TableRecord
+
+
+@dataclass(frozen=True)
+class Check:
+    """An asset check that a stage always reports; a blocking one stops what is downstream."""
+
+    name: str
+    description: str
+    blocking: bool = False
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One asset: what determines it, what computes it and how it is shown."""
+
+    name: str  # the component's
+    stage: str  # raw, signals, …
+    kind: str  # Corpus, Fit, …
+    function: str  # "package.module:function", called with a StageContext, returns an Outcome
+    options: Options
+    inputs: Mapping[str, str] = field(default_factory=dict)  # role → asset "component/stage"
+    outside: str | None = None  # "package.module:function" (stage, workspace) → hash of what lies outside the graph
+    code: int = 1
+    modules: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
+    compute: ComputeOptions = field(default_factory=ComputeOptions)
+    pipeline: str = "default"
+    description: str = ""
+    kinds: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def asset(self) -> str:
+        """The asset's name, ``component/stage``."""
+        return f"{self.name}/{self.stage}"
+
+    @property
+    def identity_options(self) -> dict[str, Any]:
+        """The options as JSON values, defaults included."""
+        return self.options.model_dump(mode="json")
+
+    def code_record(self) -> CodeRecord:
+        """The version of the code that computes this stage."""
+        own = (self.function.partition(":")[0], *self.modules)
+        return code_record(self.code, own, self.libraries)
+
+    def load(self) -> Callable[..., "Outcome"]:
+        """The stage's function, imported now."""
+        return import_object(self.function)
+
+
+@dataclass
+class Outcome:
+    """What a stage's function gives back; the runner turns it into a record."""
+
+    tables: dict[str, TableRecord] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    checks: list[CheckRecord] = field(default_factory=list)
+    markdown: dict[str, str] = field(default_factory=dict)
+    plots: dict[str, str] = field(default_factory=dict)  # title → SVG text
+    files: dict[str, str] = field(default_factory=dict)  # path within the output's folder → SHA-256
+    content: str | None = None  # when not everything published counts as content
+
+
+def import_object(path: str) -> Any:
+    """Imports ``package.module:name``.
+
+    Raises:
+        ImportError: the module or the name in it is missing; the message says which.
+    """
+    module, _, name = path.partition(":")
+    found = importlib.import_module(module)
+    if not hasattr(found, name):
+        raise ImportError(f"{module} has no '{name}' (named by '{path}').")
+    return getattr(found, name)
+
+
+def in_order(stages: Sequence[Stage]) -> list[Stage]:
+    """Stages with every input before its consumer; inputs that are not among them are left out.
+
+    Raises:
+        ValueError: the stages form a circle.
+    """
+    by_asset = {stage.asset: stage for stage in stages}
+    ordered: dict[str, Stage] = {}
+    entered: set[str] = set()
+
+    def visit(stage: Stage) -> None:
+        if stage.asset in ordered:
+            return
+        if stage.asset in entered:
+            raise ValueError(f"'{stage.asset}' depends on itself through its inputs.")
+        entered.add(stage.asset)
+        for asset in stage.inputs.values():
+            if asset in by_asset:
+                visit(by_asset[asset])
+        ordered[stage.asset] = stage
+
+    for stage in stages:
+        visit(stage)
+    return list(ordered.values())

@@ -1,0 +1,96 @@
+"""Lance tables: fragments are written by any number of workers and become visible by one commit.
+
+A fragment's description is JSON, so that a worker can hand it back and an interrupted attempt can pick it up again.
+Tables are opened at the version a record names; later versions do not disturb a reader.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+os.environ.setdefault("LANCE_LOG", "error")
+
+import lance
+import pyarrow as pa
+from lance.fragment import FragmentMetadata, write_fragments
+
+from headwater.assets.storage.content import ContentSum, content_of
+
+FORMAT = "2.1"  # Lance's file format; stable row ids can only be chosen when a table is created
+_NO_TABLE = pa.table({})
+
+
+def write_part(url: str, schema: pa.Schema, batches: Sequence[pa.RecordBatch]) -> tuple[list[str], ContentSum]:
+    """Writes batches as fragments that no version shows yet: (their descriptions as JSON, their content)."""
+    rows = pa.Table.from_batches(list(batches), schema=schema)
+    if rows.num_rows == 0:
+        return [], ContentSum()
+    fragments = write_fragments(rows, url, schema=schema, data_storage_version=FORMAT, enable_stable_row_ids=True)
+    return [json.dumps(fragment.to_json()) for fragment in fragments], content_of(rows)
+
+
+def commit_parts(url: str, schema: pa.Schema, fragments: Iterable[str]) -> int:
+    """Makes the fragments, in the order given, the table's new version and returns its number."""
+    found = [FragmentMetadata.from_json(text) for text in fragments]
+    if not found:
+        mode = "overwrite" if table_exists(url) else "create"
+        empty = schema.empty_table()
+        return lance.write_dataset(
+            empty, url, mode=mode, enable_stable_row_ids=True, data_storage_version=FORMAT
+        ).version
+    operation = lance.LanceOperation.Overwrite(schema, found)
+    return lance.LanceDataset.commit(url, operation, enable_stable_row_ids=True).version
+
+
+def table_exists(url: str) -> bool:
+    """Whether any version of the table was ever committed."""
+    try:
+        lance.dataset(url)
+    except (ValueError, FileNotFoundError):
+        return False
+    return True
+
+
+def open_table(url: str, version: int) -> "lance.LanceDataset":
+    """The table as it was at a version (readable by DuckDB, pandas and Ray Data as it is).
+
+    Raises:
+        FileNotFoundError: the table or that version is not there.
+    """
+    try:
+        return lance.dataset(url, version=version)
+    except (ValueError, OSError) as error:
+        raise FileNotFoundError(f"{url} has no version {version}: {str(error).splitlines()[0]}") from error
+
+
+def read_table(url: str, version: int, columns: list[str] | None = None, where: str | None = None) -> pa.Table:
+    """Reads columns of a version; ``where`` is an SQL condition that Lance evaluates while scanning."""
+    return open_table(url, version).to_table(columns=columns, filter=where)
+
+
+def scan_batches(
+    url: str, version: int, columns: list[str] | None = None, rows: int = 1024, fragments: Sequence[int] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Streams a version's batches in table order, of some fragments only where they are named."""
+    table = open_table(url, version)
+    chosen: list[Any] | None = None
+    if fragments is not None:
+        chosen = [table.get_fragment(number) for number in fragments]
+    yield from table.scanner(columns=columns, batch_size=rows, fragments=chosen, scan_in_order=True).to_batches()
+
+
+def fragment_rows(url: str, version: int) -> list[tuple[int, int]]:
+    """(fragment number, rows) in table order: the natural units of parallel work."""
+    return [(f.fragment_id, f.count_rows()) for f in open_table(url, version).get_fragments()]
+
+
+def take_rows(url: str, version: int, start: int, count: int, columns: list[str]) -> pa.Table:
+    """Rows [start, start + count) in table order."""
+    return open_table(url, version).scanner(columns=columns, offset=start, limit=count, scan_in_order=True).to_table()
+
+
+def remove_table(path: str) -> None:
+    """Deletes a local table with all its versions."""
+    shutil.rmtree(path, ignore_errors=True)

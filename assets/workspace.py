@@ -1,0 +1,94 @@
+"""The workspace: the folder whose pipelines are loaded, with its store and Dagster's history.
+
+A workspace is the nearest folder upwards with a ``pyproject.toml`` that has a ``[tool.dg.project]`` table: this
+repository, or what ``headwater init`` wrote. Its ``.env`` sets DAGSTER_HOME, so that history is kept from the first run.
+"""
+
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+DAGSTER_YAML = """\
+# Dagster's own settings. Outputs are in the store (HEADWATER_STORE), history is in this folder.
+telemetry: {enabled: false}
+nux: {enabled: false}
+"""
+
+SETTINGS = {
+    "DAGSTER_DISABLE_TELEMETRY": "yes",
+    "DAGSTER_DG_UPDATE_CHECK_ENABLED": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+
+class WorkspaceError(Exception):
+    """No workspace was found, or its settings cannot be used."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A workspace's folder and the places derived from it."""
+
+    root: Path
+
+    @property
+    def pipelines(self) -> Path:
+        """The folder of declarations."""
+        return self.root / "pipelines"
+
+    @property
+    def store_url(self) -> str:
+        """HEADWATER_STORE, or the folder ``store`` of the workspace."""
+        url = os.environ.get("HEADWATER_STORE") or "store"
+        return url if "://" in url else str(self.root / url)
+
+    @property
+    def dagster_home(self) -> Path:
+        """DAGSTER_HOME, or the folder ``.dagster`` of the workspace."""
+        return Path(os.environ.get("DAGSTER_HOME") or self.root / ".dagster")
+
+    def prepare(self) -> None:
+        """Loads ``.env`` (writing it first where it is missing) and makes Dagster's home ready."""
+        from dotenv import load_dotenv
+
+        dotenv = self.root / ".env"
+        if not dotenv.exists():
+            lines = [f"DAGSTER_HOME={self.root / '.dagster'}", *(f"{k}={v}" for k, v in SETTINGS.items())]
+            dotenv.write_text("\n".join(lines) + "\n")
+        load_dotenv(dotenv)
+        for name, value in SETTINGS.items():
+            os.environ.setdefault(name, value)
+        os.environ.setdefault("DAGSTER_HOME", str(self.dagster_home))
+        os.environ["HEADWATER_WORKSPACE"] = str(self.root)
+        self.dagster_home.mkdir(parents=True, exist_ok=True)
+        settings = self.dagster_home / "dagster.yaml"
+        if not settings.exists():
+            settings.write_text(DAGSTER_YAML)
+
+
+def find_workspace(start: Path | None = None) -> Workspace:
+    """The workspace of a folder (default: HEADWATER_WORKSPACE, the current folder, then this source tree).
+
+    Raises:
+        WorkspaceError: none was found.
+    """
+    if start is None and (named := os.environ.get("HEADWATER_WORKSPACE")):
+        return Workspace(Path(named))
+    here = (start or Path.cwd()).resolve()
+    source_tree = Path(__file__).resolve().parents[1]
+    for folder in [here, *here.parents, source_tree]:
+        if _is_workspace(folder):
+            return Workspace(folder)
+    raise WorkspaceError(f"{here} is not in a Headwater workspace. `headwater init my-workspace` writes one.")
+
+
+def _is_workspace(folder: Path) -> bool:
+    file = folder / "pyproject.toml"
+    if not file.is_file():
+        return False
+    try:
+        settings = tomllib.loads(file.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise WorkspaceError(f"{file} is not valid TOML: {error}") from error
+    return "project" in settings.get("tool", {}).get("dg", {})
