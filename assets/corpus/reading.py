@@ -1,0 +1,218 @@
+"""From declared sources to documents and their ledger.
+
+A source is listed into files, files are dealt into partitions, and each partition is read apart from all others:
+what a record's row says depends on the source's options and the record alone, never on the partition, the batch or
+the order in which anything ran.
+
+Identity. `doc_id` hashes the source's name, the record's place (uri and key) and its raw content: the text together
+with what the record says of itself. So a changed licence or date is, like a changed text, one document withdrawn and
+another arrived. Places are unique within a source, and with them the ids, also those of records that cannot be read.
+"""
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+
+from headwater.assets.corpus.options import HeldOut, ReadLimits, Source, WebDataset
+from headwater.assets.corpus.sources.opening import compression_of
+from headwater.assets.corpus.sources.records import (
+    ReadRecord,
+    SourceError,
+    SourceFile,
+    canonical_json,
+    iso_date,
+    well_formed,
+)
+from headwater.assets.schemas import DOCUMENTS, RAW_LEDGER
+
+__all__ = [
+    "ReadRecord",
+    "SourceError",
+    "SourceFile",
+    "content_id",
+    "doc_id",
+    "format_of",
+    "list_files",
+    "partition_files",
+    "read_file",
+    "read_partition",
+    "split_of",
+]
+
+_PACKAGE = "headwater.assets.corpus.sources"
+# Loaded when first used: a corpus of plain text needs neither the WARC nor the HTML library.
+_READERS = {
+    "text_files": "text_files",
+    "jsonl": "jsonl",
+    "csv": "csv_files",
+    "parquet": "parquet",
+    "warc": "warc",
+    "webdataset": "webdataset",
+    "installed_packages": "installed_packages",
+}
+_LISTERS = {"installed_packages": "installed_packages"}
+_CONTAINERS = {"jsonl", "csv", "parquet", "warc"}
+
+_CODE_EXTENSIONS = """
+    asm bash bat c cc cjs clj cmake cpp cs css cu cuh cxx dart el erl ex exs f f90 f95 fish fs go gradle groovy h hh hpp
+    hs ipynb java jl js jsx kt kts lisp lua m mjs mk ml mli mm nim php pl pm proto ps1 py pyi pyx r rb rs s scala scm
+    scss sh sql sv swift tf thrift ts tsx v vb vhd vue zig zsh
+"""
+_DATA_EXTENSIONS = """
+    cfg conf csv geojson ini json jsonl lock log ndjson parquet properties tab toml tsv xml yaml yml
+"""
+_FORMATS = {
+    **dict.fromkeys(_CODE_EXTENSIONS.split(), "code"),
+    **dict.fromkeys(_DATA_EXTENSIONS.split(), "data"),
+}
+
+_MAX_ROWS = 8192
+
+
+def list_files(source: Source, workspace: Path) -> list[SourceFile]:
+    """The files of a source, sorted by uri; relative paths start at the `workspace` folder.
+
+    Raises SourceError naming the path as written and where it was looked for when nothing matches.
+    """
+    module = importlib.import_module(f"{_PACKAGE}.{_LISTERS.get(source.kind, 'listing')}")
+    return module.list_files(source, workspace)
+
+
+def read_file(source: Source, file: SourceFile, limits: ReadLimits) -> Iterator[ReadRecord]:
+    """The records of one file in their order, readable or not, in memory bounded by the largest allowed record.
+
+    Raises SourceError when the file has vanished, may not be read, or does not fit the source's options.
+    """
+    yield from importlib.import_module(f"{_PACKAGE}.{_READERS[source.kind]}").read(source, file, limits)
+
+
+def partition_files(files: Sequence[SourceFile], target_bytes: int) -> list[list[SourceFile]]:
+    """Deal files, in the order of (source, uri), into runs of about `target_bytes` as stored, none empty.
+
+    A run is closed before the file that would take it over the target, so only a single file can be larger.
+    """
+    partitions: list[list[SourceFile]] = []
+    size = 0
+    for file in sorted(files, key=lambda file: (file.source, file.uri)):
+        if not partitions or size + file.size > target_bytes:
+            partitions.append([])
+            size = 0
+        partitions[-1].append(file)
+        size += file.size
+    return partitions
+
+
+def read_partition(
+    sources: Mapping[str, Source],
+    files: Sequence[SourceFile],
+    held_out: HeldOut,
+    limits: ReadLimits,
+    batch_bytes: int = 16_000_000,
+) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    """Read files into batches of (documents, ledger) rows: schemas DOCUMENTS and RAW_LEDGER.
+
+    Every record has a ledger row; only readable ones have a document. A batch is closed once it holds `batch_bytes`
+    of text or 8,192 rows; the rows do not depend on where batches end.
+    """
+    documents: list[dict[str, Any]] = []
+    ledger: list[dict[str, Any]] = []
+    size = 0
+    for file in files:
+        source = sources[file.source]
+        for record in read_file(source, file, limits):
+            row = ledger_row(source, file, record, held_out, limits)
+            ledger.append(row)
+            if record.text is not None:
+                documents.append({"doc_id": row["doc_id"], "content_id": row["content_id"], "text": record.text})
+                size += row["bytes"]
+            if size >= batch_bytes or len(ledger) >= _MAX_ROWS:
+                yield _batches(documents, ledger)
+                documents, ledger, size = [], [], 0
+    if ledger:
+        yield _batches(documents, ledger)
+
+
+def _batches(documents: list[dict[str, Any]], ledger: list[dict[str, Any]]) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    return (
+        pa.RecordBatch.from_pylist(documents, schema=DOCUMENTS),
+        pa.RecordBatch.from_pylist(ledger, schema=RAW_LEDGER),
+    )
+
+
+def ledger_row(
+    source: Source, file: SourceFile, record: ReadRecord, held_out: HeldOut, limits: ReadLimits
+) -> dict[str, Any]:
+    """The ledger row of one record: the columns of RAW_LEDGER."""
+    uri = well_formed(f"{file.uri}#{record.key}" if record.key else file.uri)
+    text = None if record.text is None else record.text.encode()
+    fields = record.fields
+    group = well_formed(fields.get("group") or file.group or file.uri)
+    is_large = record.rule == "too_large"
+    unit = {"group": group, "file": well_formed(file.uri), "document": uri}[held_out.group]
+    return {
+        "doc_id": doc_id(source.name, uri, text, fields),
+        "content_id": content_id(text or b""),
+        "source": source.name,
+        "uri": uri,
+        "group": group,
+        "split": split_of(unit, held_out),
+        "modality": "text",
+        "format": format_of(source, file.uri),
+        "url": fields.get("url"),
+        "license": fields.get("license") or file.license or source.license,
+        "date": fields.get("date") or (iso_date(source.date) or source.date),
+        "bytes": len(text or b""),
+        "meta": canonical_json(fields["meta"]) if fields.get("meta") else None,
+        "kept": record.rule is None,
+        "rule": record.rule,
+        "value": float(record.raw_bytes) if is_large else None,
+        "threshold": float(limits.max_bytes) if is_large else None,
+        "detail": None if record.detail is None else well_formed(record.detail),
+    }
+
+
+def doc_id(source: str, uri: str, text: bytes | None, fields: Mapping[str, Any]) -> str:
+    """The identity of a record: 32 hexadecimal digits of blake2b over source, uri with key, text and own fields.
+
+    Every part is preceded by its length, so that no two lists of parts give the same bytes. A record without text
+    (None) differs from one with empty text.
+    """
+    own = canonical_json(dict(fields)).encode() if fields else b""
+    return _digest(source.encode(), uri.encode(), b"" if text is None else b"text:" + text, own)
+
+
+def content_id(text: bytes) -> str:
+    """The identity of a text alone: 32 hexadecimal digits of blake2b over its UTF-8 bytes."""
+    return blake2b(text, digest_size=16).hexdigest()
+
+
+def _digest(*parts: bytes) -> str:
+    digest = blake2b(digest_size=16)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def split_of(unit: str, held_out: HeldOut) -> str:
+    """`held_out` or `train`, by a hash of the seed and the unit that stays together: independent of everything else."""
+    drawn = int(_digest(str(held_out.seed).encode(), unit.encode())[:16], 16)
+    return "held_out" if drawn < held_out.share * 2**64 else "train"
+
+
+def format_of(source: Source, uri: str) -> str:
+    """`code`, `prose` or `data`: as the source states, else by the extension of the file or tar member."""
+    if source.format != "auto":
+        return source.format
+    if source.kind in _CONTAINERS:
+        return "prose"
+    if isinstance(source, WebDataset):
+        extension = source.text_member.rpartition(".")[2]
+        return "prose" if extension == "json" else _FORMATS.get(extension, "prose")
+    name = PurePosixPath(uri)
+    name = name.with_suffix("") if compression_of(uri) else name
+    return _FORMATS.get(name.suffix.lower().removeprefix("."), "prose")

@@ -1,0 +1,104 @@
+"""Finding the files of a pattern, anywhere fsspec reaches, in an order that no file system decides."""
+
+import glob
+import re
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import fsspec
+
+from headwater.assets.corpus.options import FileSource, WarcFiles
+from headwater.assets.corpus.sources.records import SourceError, SourceFile
+
+_MAGIC = re.compile(r"[*?\[]")
+_PROTOCOL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+# What stores call the version of a file, best first.
+_STAMPS = ("ETag", "etag", "content_hash", "mtime", "LastModified", "last_modified", "updated", "created")
+
+
+def list_files(source: FileSource | WarcFiles, workspace: Path) -> list[SourceFile]:
+    """The files that the source's path names, sorted by uri.
+
+    Raises SourceError, with the path as written and where it was looked for, when nothing matches, the path is a
+    folder, or the store cannot be reached.
+    """
+    located = locate(source.path, workspace)
+    try:
+        filesystem, pattern = fsspec.core.url_to_fs(located)
+        found = _matches(filesystem, pattern)
+        is_folder = not found and filesystem.isdir(pattern)
+    except SourceError:
+        raise
+    except Exception as error:
+        raise SourceError(f"{source.name}: path {source.path!r}: {located} cannot be listed ({error})") from error
+    if is_folder:
+        raise SourceError(f"{source.name}: path {source.path!r} is a folder; say which of its files: {source.path}/**")
+    if not found:
+        raise SourceError(
+            f"{source.name}: path {source.path!r} matches no file; looked for {located}. Relative paths start at the "
+            "workspace folder, and ** stands for any depth of folders"
+        )
+    root = _static_root(pattern, _literal_start(source.path, pattern))
+    files = [_source_file(source, filesystem, located, root, path, info) for path, info in found.items()]
+    return sorted(files, key=lambda file: file.uri)
+
+
+def locate(path: str, workspace: Path) -> str:
+    """The path as an absolute URL or path; relative ones start at the workspace.
+
+    Of a chain such as zip://*.txt::archive.zip the last link, the one that lies in a plain store, is resolved.
+    """
+    *outer, last = path.split("::")
+    if not _PROTOCOL.match(last) and last.rstrip("/") not in fsspec.available_protocols():
+        local = Path(last).expanduser()
+        base = glob.escape(workspace.absolute().as_posix())
+        last = local.as_posix() if local.is_absolute() else f"{base}/{local.as_posix()}"
+        if outer:
+            last = last.replace(base, workspace.absolute().as_posix())
+    return "::".join([*outer, last])
+
+
+def _matches(filesystem: Any, pattern: str) -> dict[str, dict[str, Any]]:
+    """Paths that match, with what the store says of each; folders are left out."""
+    if not _MAGIC.search(pattern):
+        found = {pattern: filesystem.info(pattern)} if filesystem.exists(pattern) else {}
+    else:
+        found = filesystem.glob(pattern, detail=True)
+    return {path: info for path, info in found.items() if info.get("type") != "directory"}
+
+
+def _literal_start(written: str, pattern: str) -> int:
+    """Where the part of the pattern that the user wrote begins: the workspace's own name may hold wildcards."""
+    first = written.split("::")[0]
+    tail = _PROTOCOL.sub("", first, count=1).removeprefix("./")
+    return max(0, len(pattern) - len(tail)) if pattern.endswith(tail) else 0
+
+
+def _static_root(pattern: str, start: int) -> str:
+    match = _MAGIC.search(pattern, start)
+    fixed = pattern[: match.start()] if match else pattern
+    root = fixed.rpartition("/")[0]
+    return re.sub(r"\[(.)\]", r"\1", root[:start]) + root[start:]
+
+
+def _source_file(
+    source: FileSource | WarcFiles, filesystem: Any, located: str, root: str, path: str, info: dict[str, Any]
+) -> SourceFile:
+    uri = path[len(root) :].lstrip("/") if path.startswith(root) else path.lstrip("/")
+    url = filesystem.unstrip_protocol(path)
+    if "::" in located:
+        protocol = located.partition("://")[0]
+        url = f"{protocol}://{path.lstrip('/')}::{located.partition('::')[2]}"
+    stamp = next((str(info[name]) for name in _STAMPS if info.get(name) is not None), "")
+    return SourceFile(source.name, uri, url, int(info.get("size") or 0), stamp, group_of(uri, source.group))
+
+
+def group_of(uri: str, unit: str) -> str:
+    """The group of a file: itself, or its folder ("." at the root)."""
+    return str(PurePosixPath(uri).parent) if unit == "folder" else uri
+
+
+def total_bytes(files: Iterable[SourceFile]) -> int:
+    """Bytes of the files as stored."""
+    return sum(file.size for file in files)
