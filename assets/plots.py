@@ -1,0 +1,302 @@
+"""Pictures for asset pages and reports: loss curves, S-curves, bars and histograms, in one style.
+
+Each function returns SVG text and, given `png`, also writes a PNG. SVG is deterministic (no date, fixed ids), holds
+text as text, and is small enough to travel inside metadata: lines are thinned to about a thousand points in a way that keeps
+every spike. The light card behind each picture keeps it legible on dark pages too; colours are those of Okabe and Ito
+(2008), told apart with any colour vision. matplotlib's Figure is used directly, so no window system is ever asked for.
+"""
+
+import base64
+import io
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
+_INK, _FAINT, _GRID, _CARD = "#222222", "#6B6B6B", "#DDDDDD", "#FCFCFA"
+_MAX_POINTS = 1000
+
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "headwater",
+    "text.parse_math": False,  # labels come from data, where a dollar sign is a dollar sign
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 10,
+    "figure.facecolor": _CARD,
+    "savefig.facecolor": _CARD,
+    "axes.facecolor": _CARD,
+    "axes.edgecolor": _FAINT,
+    "axes.labelcolor": _INK,
+    "axes.titlecolor": _INK,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": _GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "figure.constrained_layout.use": True,
+}
+# matplotlib's settings belong to the process: two pictures drawn at once by two threads would mix them.
+_LOCK = threading.Lock()
+# What XML 1.0 cannot hold; a label made of data may.
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
+def loss_curve(
+    steps: ArrayLike,
+    losses: ArrayLike,
+    smoothed: ArrayLike | None = None,
+    learning_rate: ArrayLike | None = None,
+    spikes: Sequence[int] = (),
+    png: Path | None = None,
+) -> str:
+    """Draw the training loss over steps.
+
+    Args:
+        steps: optimizer steps, ascending.
+        losses: loss in nats per token at each step; one that is not finite leaves a gap.
+        smoothed: a smoothed loss at each step, drawn on top.
+        learning_rate: at each step, drawn faintly against its own axis.
+        spikes: steps to mark, those that are among `steps`.
+        png: where to write the same picture as PNG.
+    """
+    x, y = _floats(steps), _floats(losses)
+
+    def draw(axes: Axes) -> None:
+        axes.plot(*_thin(x, y), color=SKY, linewidth=1, label="loss")
+        if smoothed is not None:
+            axes.plot(*_thin(x, _floats(smoothed)), color=BLUE, linewidth=1.8, label="smoothed")
+        marked = np.isin(x, np.asarray(spikes, dtype=np.float64)) & np.isfinite(y)
+        if marked.any():
+            axes.plot(x[marked][:200], y[marked][:200], "v", color=VERMILION, markersize=6, label="spike")
+        axes.set(title="Training loss", xlabel="step", ylabel="loss (nats per token)")
+        handles, labels = axes.get_legend_handles_labels()
+        if learning_rate is not None:
+            other = axes.twinx()
+            (line,) = other.plot(*_thin(x, _floats(learning_rate)), color=ORANGE, linewidth=1, linestyle="--")
+            other.set_ylabel("learning rate")
+            other.grid(False)
+            other.set_ylim(bottom=0)
+            handles, labels = [*handles, line], [*labels, "learning rate"]
+        axes.legend(handles, labels, loc="upper right")
+
+    return _render(draw, (8, 3.6), png)
+
+
+def s_curve(points: Sequence[tuple[float, float]], threshold: float, png: Path | None = None) -> str:
+    """Draw how likely a pair of documents becomes a candidate, given its similarity.
+
+    Args:
+        points: (Jaccard similarity, probability), both 0 to 1.
+        threshold: the similarity from which a pair counts as a duplicate.
+        png: where to write the same picture as PNG.
+    """
+    x, y = _floats([point[0] for point in points]), _floats([point[1] for point in points])
+
+    def draw(axes: Axes) -> None:
+        axes.plot(*_thin(x, y), color=BLUE, linewidth=1.8)
+        axes.axvline(threshold, color=VERMILION, linestyle="--", linewidth=1.2)
+        at_threshold = float(np.interp(threshold, x, y)) if len(x) else float("nan")
+        axes.plot([threshold], [at_threshold], "o", color=VERMILION)
+        note = f"{at_threshold:.1%} found\nat {threshold:g}"
+        left = threshold > 0.5
+        axes.annotate(
+            note,
+            (threshold, at_threshold),
+            xytext=(-8 if left else 8, -4),
+            textcoords="offset points",
+            ha="right" if left else "left",
+            va="top",
+            color=_INK,
+        )
+        axes.set(xlim=(0, 1), ylim=(0, 1.03), title="Chance that a pair becomes a candidate")
+        axes.set(xlabel="Jaccard similarity of the shingles", ylabel="probability")
+
+    return _render(draw, (6, 3.6), png)
+
+
+def bar_table(
+    rows: Sequence[tuple[str, float]], title: str, unit: str = "documents", limit: int = 20, png: Path | None = None
+) -> str:
+    """Draw horizontal bars with their values, largest first, such as documents dropped by each rule.
+
+    Args:
+        rows: (label, value), values 0 or more.
+        title: above the picture.
+        unit: of the values.
+        limit: the smaller rows beyond this many are summed into one bar, "N others".
+        png: where to write the same picture as PNG.
+    """
+    ordered = sorted(rows, key=lambda row: (-row[1], row[0]))
+    if len(ordered) > limit:
+        rest = ordered[limit - 1 :]
+        ordered = [*ordered[: limit - 1], (f"{len(rest)} others", sum(value for _, value in rest))]
+
+    def draw(axes: Axes) -> None:
+        places = np.arange(len(ordered))
+        bars = axes.barh(places, [value for _, value in ordered], color=BLUE, height=0.7)
+        axes.bar_label(bars, [f"{value:,.6g}" for _, value in ordered], padding=4, color=_INK)
+        axes.set_yticks(places, [_short(label) for label, _ in ordered])
+        axes.invert_yaxis()
+        axes.grid(axis="y", visible=False)
+        axes.margins(x=0.12)
+        axes.set(title=_clean(title), xlabel=_clean(unit))
+        if not ordered:
+            axes.text(0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", color=_FAINT)
+
+    return _render(draw, (8, 1.2 + 0.32 * max(len(ordered), 2)), png)
+
+
+def histogram(
+    values: ArrayLike,
+    title: str,
+    xlabel: str,
+    bins: int = 60,
+    threshold: float | None = None,
+    png: Path | None = None,
+) -> str:
+    """Draw how values are distributed; those that are not finite are left out, and their number is stated.
+
+    Args:
+        values: any number of values.
+        title: above the picture.
+        xlabel: what the values are, with their unit.
+        bins: number of bars.
+        threshold: a value to mark, such as a rule's limit.
+        png: where to write the same picture as PNG.
+    """
+    numbers = _floats(values)
+    usable = numbers[np.isfinite(numbers)]
+
+    def draw(axes: Axes) -> None:
+        counts, edges = np.histogram(usable, bins=bins) if len(usable) else (np.zeros(1), np.array([0.0, 1.0]))
+        axes.stairs(counts, edges, fill=True, color=BLUE)
+        if threshold is not None:
+            axes.axvline(threshold, color=VERMILION, linestyle="--", linewidth=1.2, label=f"{threshold:g}")
+            axes.legend(loc="upper right")
+        missing = len(numbers) - len(usable)
+        axes.set(title=_clean(title), ylabel="count", ylim=(0, None))
+        axes.set_xlabel(_clean(xlabel) + (f" ({missing:,} without a value)" if missing else ""))
+
+    return _render(draw, (8, 3.2), png)
+
+
+def bits_per_byte_bars(
+    figures: Mapping[str, Mapping[str, float | None]],
+    intervals: Mapping[str, tuple[float, float]] | None = None,
+    model: str = "model",
+    png: Path | None = None,
+) -> str:
+    """Draw bits per byte of the model and its yardsticks, sources one below the other; shorter is better.
+
+    Args:
+        figures: source → method → bits per byte; None draws no bar. At most six methods.
+        intervals: source → the model's interval.
+        model: which method the intervals belong to.
+        png: where to write the same picture as PNG.
+    """
+    methods = list(dict.fromkeys(method for row in figures.values() for method in row))
+    colours = [BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION]
+    if len(methods) > len(colours):
+        raise ValueError(f"{len(methods)} methods in one picture, at most {len(colours)} can be told apart")
+    height = 0.8 / max(len(methods), 1)
+
+    def draw(axes: Axes) -> None:
+        places = np.arange(len(figures))
+        for number, method in enumerate(methods):
+            values = [_number(row.get(method)) for row in figures.values()]
+            at: NDArray[np.float64] = places + (number - (len(methods) - 1) / 2) * height
+            bars = axes.barh(at, np.nan_to_num(values), height=height * 0.92, color=colours[number], label=method)
+            axes.bar_label(bars, ["–" if np.isnan(v) else f"{v:.3f}" for v in values], padding=6, fontsize=8)
+            if method == model and intervals:
+                _whiskers(axes, at, values, [intervals.get(source) for source in figures])
+        axes.set_yticks(places, [_short(source) for source in figures])
+        axes.invert_yaxis()
+        axes.grid(axis="y", visible=False)
+        axes.margins(x=0.15)
+        axes.set(title="Held-out text: shorter is better", xlabel="bits per byte")
+        if methods:
+            axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+
+    return _render(draw, (8, 1.2 + 0.22 * max(len(figures) * (len(methods) + 1), 4)), png)
+
+
+def as_markdown_image(svg: str, alt: str = "plot") -> str:
+    """Return the picture as a Markdown image that carries its own data, for Dagster's Markdown metadata."""
+    encoded = base64.b64encode(svg.encode()).decode("ascii")
+    plain = re.sub(r"[^\w .,:-]", " ", alt)
+    return f"![{plain}](data:image/svg+xml;base64,{encoded})"
+
+
+def _render(draw: Callable[[Axes], None], size: tuple[float, float], png: Path | None) -> str:
+    with _LOCK, matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=size)
+        FigureCanvasAgg(figure)
+        draw(figure.add_subplot())
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+        if png is not None:
+            png.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(png, format="png", dpi=144, metadata={"Software": None})
+    return text.getvalue()
+
+
+def _thin(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Keep the lowest and highest finite point of each stretch, in order, and the first and the last of all."""
+    finite = np.isfinite(y)
+    if len(x) != len(y):
+        raise ValueError(f"{len(x)} points along the axis and {len(y)} values: one of each is needed")
+    if len(x) <= _MAX_POINTS:
+        return x, np.where(finite, y, np.nan)
+    keep = {0, len(x) - 1}
+    for stretch in np.array_split(np.arange(len(x)), _MAX_POINTS // 2):
+        usable = stretch[finite[stretch]]
+        # A stretch without one finite value keeps a point, so that the line shows the gap.
+        keep.update((int(stretch[0]),) if not len(usable) else (_at(np.argmin, usable, y), _at(np.argmax, usable, y)))
+    rows = np.array(sorted(keep))
+    return x[rows], np.where(finite, y, np.nan)[rows]
+
+
+def _at(choose: Callable[[NDArray[np.float64]], Any], rows: NDArray[np.intp], y: NDArray[np.float64]) -> int:
+    return int(rows[int(choose(y[rows]))])
+
+
+def _whiskers(
+    axes: Axes, at: NDArray[np.float64], values: Sequence[float], bounds: Sequence[tuple[float, float] | None]
+) -> None:
+    for place, value, bound in zip(at, values, bounds, strict=True):
+        if bound is not None and np.isfinite(value):
+            axes.plot(bound, [place, place], color=_INK, linewidth=1.2, marker="|", markersize=6)
+
+
+def _floats(values: ArrayLike) -> NDArray[np.float64]:
+    return np.asarray(values, dtype=np.float64)
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None or not np.isfinite(value) else float(value)
+
+
+def _short(label: str, length: int = 40) -> str:
+    text = _clean(label)
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _clean(text: str) -> str:
+    return _NOT_XML.sub("\ufffd", text).replace("\n", " ")
