@@ -1,0 +1,79 @@
+"""Turns a step's number into its batch of tensors.
+
+Nothing is remembered between steps: the sampler says which samples a step has, the reader copies them from memory maps.
+So a run resumes at any step, with any number of ranks, on the very same batches.
+"""
+
+import numpy as np
+import torch
+
+from headwater.assets.sharding.packing import segments_of
+from headwater.assets.sharding.reader import ShardReader
+from headwater.assets.sharding.sampling import Sampler, share_of_rank
+
+
+class Loader:
+    """Callable: step → this rank's batch of B samples of L tokens.
+
+    - `tokens` (B, L) int64
+    - `segments` (B, L) int32: which document of its sample a token belongs to
+    - `loss_mask` (B, L) bool: False for padding and for withdrawn spans
+    - `sample` (B,) int64: running number of the example, `position in its segment`; the same for any number of ranks
+    - `stream` (B,) int64 and `index` (B,) int64: the stream's number in `sampler.streams`, the sample in that stream
+
+    The ranks' batches, one after the other, are the batch of a single rank. Raises ValueError when the shards hold
+    fewer samples than the sampler's last segment counts on.
+    """
+
+    def __init__(self, reader: ShardReader, sampler: Sampler, end_of_text: int, rank: int = 0, world: int = 1) -> None:
+        if not 0 <= rank < world:
+            raise ValueError(f"rank {rank} is not one of {world} workers")
+        for share in sampler.segments[-1].streams:
+            held = reader.streams.get(share.stream, 0)
+            if held < share.samples:
+                raise ValueError(
+                    f"stream {share.stream}: the order needs {share.samples} samples, {reader.folder} holds {held}: "
+                    "resume with the shards that the training was started on"
+                )
+        self.reader, self.sampler, self.end_of_text = reader, sampler, end_of_text
+        self.rank, self.world = rank, world
+        self._place = np.arange(reader.sequence_length)
+        known = [name for name in sampler.streams if name in reader.streams]
+        self._valid = {name: reader.valid_tokens(name) for name in known}
+        self._holes = {name: reader.masked_spans(name) for name in known}
+
+    def __call__(self, step: int) -> dict[str, torch.Tensor]:
+        mine = share_of_rank(self.sampler.batch_size(step), self.rank, self.world)
+        streams, ids = (values[mine] for values in self.sampler.samples_at(step))
+        tokens = np.empty((len(ids), self.reader.sequence_length), dtype=self.reader.dtype)
+        mask = np.ones(tokens.shape, dtype=np.bool_)
+        for number in np.unique(streams):
+            name = self.sampler.streams[number]
+            here = np.flatnonzero(streams == number)
+            tokens[here] = self.reader.samples(name, ids[here])
+            self._mask(name, ids[here], here, mask)
+        return {
+            "tokens": torch.from_numpy(tokens.astype(np.int64)),
+            "segments": torch.from_numpy(segments_of(tokens, self.end_of_text)),
+            "loss_mask": torch.from_numpy(mask),
+            "sample": torch.from_numpy(self._running(step, mine)),
+            "stream": torch.from_numpy(np.array(streams)),
+            "index": torch.from_numpy(np.array(ids)),
+        }
+
+    def _running(self, step: int, mine: slice) -> np.ndarray:
+        start = self.sampler.segment_at(step).position(step)
+        return np.arange(start + mine.start, start + mine.stop, dtype=np.int64)
+
+    def _mask(self, stream: str, ids: np.ndarray, rows: np.ndarray, mask: np.ndarray) -> None:
+        """Take padding and withdrawn spans out of the loss; most samples touch neither."""
+        length = self.reader.sequence_length
+        starts, stops = ids * length, (ids + 1) * length
+        for at in np.flatnonzero(stops > self._valid[stream]):
+            mask[rows[at]] = starts[at] + self._place < self._valid[stream]
+        holes = self._holes[stream]
+        first = np.searchsorted(holes[:, 1], starts, side="right")
+        last = np.searchsorted(holes[:, 0], stops, side="left")
+        for at in np.flatnonzero(first < last):
+            for begin, end in holes[first[at] : last[at]] - starts[at]:
+                mask[rows[at], max(begin, 0) : end] = False

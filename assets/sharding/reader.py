@@ -1,0 +1,163 @@
+"""Reads samples by number, in any order: from memory-mapped tars, or from a remote store by ranges of whole blocks.
+
+A sample's place is two look-ups: its block by binary search, its row by multiplication. Samples of one shard are copied
+by a single vectorised take over rows that begin anywhere in the file, so no block is ever parsed or wholly read.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+import fsspec
+import numpy as np
+
+from headwater.assets.sharding.shards import ShardEntry, ShardError, read_index
+
+# Blocks kept from a remote store: as many as an order's window holds.
+_CACHED_BLOCKS = 128
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """A stream's blocks in the order of their samples, as columns."""
+
+    first_sample: np.ndarray  # of each block
+    offset: np.ndarray  # byte in its shard at which each block's array begins
+    samples: np.ndarray
+    shard: np.ndarray  # index into `shards`
+    shards: tuple[ShardEntry, ...]
+    total: int  # samples
+    valid: int  # tokens
+    masked: np.ndarray  # (holes, 2): first token and end, ordered
+
+
+class ShardReader:
+    """Random access to the samples of a folder of shards, local or by fsspec URL.
+
+    Memory maps are opened when first needed; a pickled reader opens its own. Raises ShardError when the index or a
+    shard is missing or has another size than the index says.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = str(folder).removeprefix("file://").rstrip("/")
+        self.index = read_index(self.folder)
+        self.dtype = np.dtype(self.index.dtype).newbyteorder("<")
+        self.sequence_length = self.index.sequence_length
+        self._row_bytes = self.sequence_length * self.dtype.itemsize
+        self._streams = {name: self._lay_out(name) for name in self.index.streams()}
+        self._maps: dict[str, np.ndarray] = {}
+        self._blocks: OrderedDict[tuple[str, int], np.ndarray] = OrderedDict()
+
+    @property
+    def streams(self) -> dict[str, int]:
+        """Number of samples of each stream, by name."""
+        return self.index.streams()
+
+    def valid_tokens(self, stream: str) -> int:
+        """Tokens of the stream: all but the filling of its last sample; withdrawn ones are counted."""
+        return self._stream(stream).valid
+
+    def masked_spans(self, stream: str) -> np.ndarray:
+        """Withdrawn spans of the stream: int64 (holes, 2), first token and the one after the last, in order."""
+        return self._stream(stream).masked
+
+    def samples(self, stream: str, ids: np.ndarray) -> np.ndarray:
+        """Tokens of the samples `ids` (any order, repeats allowed): (n, sequence_length) of the index's dtype."""
+        blocks = self._stream(stream)
+        ids = np.asarray(ids, dtype=np.int64)
+        if len(ids) and not (ids.min() >= 0 and ids.max() < blocks.total):
+            raise IndexError(
+                f"stream {stream} has samples 0 to {blocks.total - 1}, asked for {ids.min()} to {ids.max()}"
+            )
+        block = np.searchsorted(blocks.first_sample, ids, side="right") - 1
+        row = ids - blocks.first_sample[block]
+        result = np.empty((len(ids), self.sequence_length), dtype=self.dtype)
+        if "://" in self.folder:
+            self._fetch(blocks, block, row, result)
+        else:
+            self._gather(blocks, block, row, result)
+        return result
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_maps": {}, "_blocks": OrderedDict()}
+
+    def _stream(self, name: str) -> _Stream:
+        if name not in self._streams:
+            raise KeyError(f"{self.folder} has no stream {name!r}, only {sorted(self._streams)}")
+        return self._streams[name]
+
+    def _lay_out(self, name: str) -> _Stream:
+        shards = tuple(sorted((s for s in self.index.shards if s.stream == name), key=lambda s: s.first_sample))
+        blocks = [(i, block) for i, shard in enumerate(shards) for block in shard.blocks]
+        samples = np.array([block.samples for _, block in blocks], dtype=np.int64)
+        first = np.array([block.first_sample for _, block in blocks], dtype=np.int64)
+        if not np.array_equal(first, np.cumsum(samples) - samples):
+            raise ShardError(f"{self.folder}: the shards of stream {name} have gaps: materialize the shards again")
+        holes = sorted(span for _, block in blocks for span in block.masked)
+        return _Stream(
+            first_sample=first,
+            offset=np.array([block.offset for _, block in blocks], dtype=np.int64),
+            samples=samples,
+            shard=np.array([i for i, _ in blocks], dtype=np.int64),
+            shards=shards,
+            total=int(samples.sum()),
+            valid=sum(block.valid for _, block in blocks),
+            masked=np.array([(start, start + length) for start, length in holes], dtype=np.int64).reshape(-1, 2),
+        )
+
+    def _gather(self, blocks: _Stream, block: np.ndarray, row: np.ndarray, result: np.ndarray) -> None:
+        """Copy rows from memory maps, one take per shard."""
+        byte = blocks.offset[block] + row * self._row_bytes
+        shard = blocks.shard[block]
+        rows = result.view(f"V{self._row_bytes}")[:, 0]
+        wanted = np.unique(shard)
+        for number in wanted:
+            source = self._map(blocks.shards[number])
+            if len(wanted) == 1:
+                np.take(source, byte // self.dtype.itemsize, out=rows, mode="clip")
+            else:
+                here = np.flatnonzero(shard == number)
+                rows[here] = source[byte[here] // self.dtype.itemsize]
+
+    def _map(self, entry: ShardEntry) -> np.ndarray:
+        """The shard as overlapping rows: row `i` begins at its token `i`, counted from the start of the file."""
+        if entry.file not in self._maps:
+            path = Path(self.folder, entry.file)
+            if not path.exists():
+                raise ShardError(f"{path} does not exist, but the index names it: materialize the shards again")
+            size = path.stat().st_size
+            if size != entry.bytes:
+                raise ShardError(f"{path} has {size} bytes, the index says {entry.bytes}: materialize the shards again")
+            flat = np.memmap(path, dtype=np.uint8, mode="r")
+            count = (entry.bytes - self._row_bytes) // self.dtype.itemsize + 1
+            self._maps[entry.file] = np.ndarray(
+                (count,), dtype=f"V{self._row_bytes}", buffer=flat, strides=(self.dtype.itemsize,)
+            )
+        return self._maps[entry.file]
+
+    def _fetch(self, blocks: _Stream, block: np.ndarray, row: np.ndarray, result: np.ndarray) -> None:
+        """Copy rows from blocks that are read whole, by range, and kept for a while."""
+        for number in np.unique(block):
+            here = np.flatnonzero(block == number)
+            entry = blocks.shards[blocks.shard[number]]
+            content = self._block(entry, int(blocks.offset[number]), int(blocks.samples[number]))
+            result[here] = content[row[here]]
+
+    def _block(self, entry: ShardEntry, offset: int, samples: int) -> np.ndarray:
+        key = (entry.file, offset)
+        if key in self._blocks:
+            self._blocks.move_to_end(key)
+            return self._blocks[key]
+        url = f"{self.folder}/{entry.file}"
+        filesystem, path = fsspec.core.url_to_fs(url)
+        size = samples * self._row_bytes
+        try:
+            content = filesystem.cat_file(path, start=offset, end=offset + size)
+        except FileNotFoundError as error:
+            raise ShardError(f"{url} does not exist, but the index names it: materialize the shards again") from error
+        if len(content) != size:
+            raise ShardError(f"{url} ends before byte {offset + size}: materialize the shards again")
+        self._blocks[key] = np.frombuffer(content, dtype=self.dtype).reshape(samples, self.sequence_length)
+        if len(self._blocks) > _CACHED_BLOCKS:
+            self._blocks.popitem(last=False)
+        return self._blocks[key]

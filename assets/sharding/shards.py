@@ -1,0 +1,210 @@
+"""Shards: uncompressed WebDataset tars whose token blocks can be memory-mapped where they lie.
+
+A shard `<stream>-000000.tar` holds for each block two members, `<stream>-000000-0000.tokens.npy` (samples × length,
+uint16 or uint32) and `<stream>-000000-0000.json` (first sample, counts of samples and valid tokens, withdrawn spans):
+an ordinary WebDataset. `index.json` says at which byte each array begins: a reader needs neither tar nor npy code, only
+the offset. Equal content gives equal bytes: no times, no owners.
+"""
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import fsspec
+import numpy as np
+
+from headwater.assets.sharding.packing import Block, Span
+
+INDEX = "index.json"
+FORMAT = 1
+_END_OF_TAR = b"\0" * (2 * tarfile.BLOCKSIZE)
+
+
+class ShardError(ValueError):
+    """A shard or its index is missing, damaged or of another format."""
+
+
+@dataclass(frozen=True)
+class BlockEntry:
+    """A block in the index: `offset` is the first byte of its array in the shard; `valid` tokens are of the stream."""
+
+    key: str
+    offset: int
+    first_sample: int
+    samples: int
+    valid: int
+    masked: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True)
+class ShardEntry:
+    """A shard in the index. `file` is relative to the index; `bytes` and `sha256` are of the whole file."""
+
+    file: str
+    stream: str
+    bytes: int
+    sha256: str
+    first_sample: int
+    samples: int
+    blocks: tuple[BlockEntry, ...]
+
+
+@dataclass(frozen=True)
+class ShardIndex:
+    """All shards of a folder: samples are (sequence_length,) of `dtype`, little-endian, `block_samples` to a block."""
+
+    sequence_length: int
+    block_samples: int
+    dtype: str
+    end_of_text: int
+    pad: int
+    shards: tuple[ShardEntry, ...]
+
+    def streams(self) -> dict[str, int]:
+        """Number of samples of each stream, by name."""
+        counts: dict[str, int] = {}
+        for shard in self.shards:
+            counts[shard.stream] = counts.get(shard.stream, 0) + shard.samples
+        return dict(sorted(counts.items()))
+
+
+def shard_file(stream: str, number: int) -> str:
+    """File name of a shard. Raises ShardError where the stream's name could not be part of a WebDataset key."""
+    if not stream or len(stream) > 64 or not all(c.isascii() and (c.isalnum() or c in "-_") for c in stream):
+        raise ShardError(f"stream {stream!r}: a name has 1 to 64 ASCII letters, digits, '-' or '_'")
+    return f"{stream}-{number:06d}.tar"
+
+
+def write_shard(folder: str, stream: str, number: int, blocks: Iterable[Block]) -> ShardEntry:
+    """Write one shard into a folder or URL; it appears whole or not at all. Returns its entry for the index."""
+    file = shard_file(stream, number)
+    entries: list[BlockEntry] = []
+    with _appears_whole(f"{folder.rstrip('/')}/{file}") as sink:
+        writer = _TarWriter(sink)
+        for block in blocks:
+            entries.append(_write_block(writer, stream, number, len(entries), block))
+        writer.close()
+    if not entries:
+        raise ShardError(f"{file}: no tokens to write")
+    samples = sum(entry.samples for entry in entries)
+    digest = writer.digest.hexdigest()
+    return ShardEntry(file, stream, writer.bytes, digest, entries[0].first_sample, samples, tuple(entries))
+
+
+def _write_block(writer: "_TarWriter", stream: str, shard: int, place: int, block: Block) -> BlockEntry:
+    key = f"{stream}-{shard:06d}-{place:04d}"
+    tokens = np.ascontiguousarray(block.tokens, dtype=block.tokens.dtype.newbyteorder("<"))
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(tokens))
+    start = writer.add(f"{key}.tokens.npy", header.getvalue(), memoryview(tokens).cast("B"))
+    masked = tuple((int(first), int(length)) for first, length in block.masked)
+    entry = BlockEntry(key, start + header.tell(), block.first_sample, len(tokens), block.valid, masked)
+    said = {"stream": stream, **{k: v for k, v in asdict(entry).items() if k not in ("key", "offset")}}
+    writer.add(f"{key}.json", json.dumps(said).encode())
+    return entry
+
+
+class _TarWriter:
+    """Appends members to a tar and hashes what it writes."""
+
+    def __init__(self, sink: IO[bytes]) -> None:
+        self.digest = hashlib.sha256()
+        self.bytes = 0
+        self._sink = sink
+
+    def add(self, name: str, *parts: bytes | memoryview) -> int:
+        """Write a member of the joined parts; returns the byte of the file where its content begins."""
+        member = tarfile.TarInfo(name)
+        member.size = sum(len(part) for part in parts)
+        member.mode = 0o644
+        self._write(member.tobuf(tarfile.USTAR_FORMAT))
+        start = self.bytes
+        for part in parts:
+            self._write(part)
+        self._write(b"\0" * (-member.size % tarfile.BLOCKSIZE))
+        return start
+
+    def close(self) -> None:
+        self._write(_END_OF_TAR)
+        self._write(b"\0" * (-self.bytes % tarfile.RECORDSIZE))
+
+    def _write(self, content: bytes | memoryview) -> None:
+        self._sink.write(content)
+        self.digest.update(content)
+        self.bytes += len(content)
+
+
+@contextmanager
+def _appears_whole(url: str) -> Iterator[IO[bytes]]:
+    """A file that takes its name only when all of it is written. Object stores publish on close by themselves."""
+    if "://" in url:
+        with fsspec.open(url, "wb") as sink:
+            yield sink
+        return
+    path = Path(url)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as sink:
+            yield sink
+            sink.flush()
+            os.fsync(sink.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_index(folder: str, index: ShardIndex) -> None:
+    """Write `index.json`: the file that makes the shards of a folder readable."""
+    shards = sorted(index.shards, key=lambda shard: (shard.stream, shard.first_sample))
+    content = {"format": FORMAT, **asdict(index), "shards": [asdict(shard) for shard in shards]}
+    with _appears_whole(f"{folder.rstrip('/')}/{INDEX}") as sink:
+        sink.write((json.dumps(content, indent=1) + "\n").encode())
+
+
+def read_index(folder: str) -> ShardIndex:
+    """Read `index.json` of a folder or URL. Raises ShardError that says what is wrong with it."""
+    url = f"{folder.rstrip('/')}/{INDEX}"
+    try:
+        with fsspec.open(url, "rb") as file:
+            content = json.load(file)
+        return _parse_index(content, url)
+    except FileNotFoundError as error:
+        raise ShardError(f"{url} does not exist: materialize the shards first") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise ShardError(f"{url} is damaged ({error!r}): materialize the shards again") from error
+
+
+def _parse_index(content: dict[str, Any], url: str) -> ShardIndex:
+    version = content.pop("format")
+    if version != FORMAT:
+        raise ShardError(f"{url} has format {version}, this release reads {FORMAT}: materialize the shards again")
+    shards = []
+    for shard in content.pop("shards"):
+        blocks = [BlockEntry(**{**b, "masked": tuple(map(tuple, b["masked"]))}) for b in shard.pop("blocks")]
+        shards.append(ShardEntry(**shard, blocks=tuple(blocks)))
+    return ShardIndex(**content, shards=tuple(shards))
+
+
+def verify_shard(folder: str, entry: ShardEntry) -> None:
+    """Read a whole shard and compare its size and SHA-256 with the index. Raises ShardError naming the file."""
+    url = f"{folder.rstrip('/')}/{entry.file}"
+    digest, size = hashlib.sha256(), 0
+    try:
+        with fsspec.open(url, "rb") as file:
+            while content := file.read(1 << 20):
+                digest.update(content)
+                size += len(content)
+    except FileNotFoundError as error:
+        raise ShardError(f"{url} does not exist, but the index names it: materialize the shards again") from error
+    if size != entry.bytes:
+        raise ShardError(f"{url} has {size} bytes, the index says {entry.bytes}: materialize the shards again")
+    if digest.hexdigest() != entry.sha256:
+        raise ShardError(f"{url} is not what was written (SHA-256 differs): materialize the shards again")
