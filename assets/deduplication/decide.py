@@ -1,0 +1,219 @@
+"""Which documents stay.
+
+The rule, over all verified pairs: (1) a training document with an edge to any held-out document is dropped as
+`near_held_out`; (2) one that shares long sequences with an evaluation item is dropped as `contaminated`; (3) among the
+rest of each split, in order of precedence, a document is dropped if and only if it has an edge to an earlier *kept*
+one: `exact_duplicate` if that edge is an exact one, else `near_duplicate`. Clusters never grow by chains: what
+resembles only a dropped document stays.
+
+Why one representative for each group of exact copies gives the same result as all pairs. Copies have the same words,
+hence the same shingles, signatures and measured similarities; so whether x of group G and y of another group H have an
+edge depends on G and H alone, and an edge between their roots stands for all of them. All pairs within a group have an
+exact edge. Therefore (1) concerns all training members of G at once: when G or a neighbour of G has a held-out member.
+In (3), take the first member f of G among those left in a split. A later member m has an exact edge to f: if f is kept,
+m is dropped as its copy. If f is dropped, it is because of a kept y of another group that is earlier than f; then y is
+earlier than m too and has an edge to it, so m is dropped. Only first members are ever kept, so only they can drop
+others, and the rule among first members, with the edges of their groups, is the whole rule.
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headwater.assets.deduplication.normalise import Rows
+from headwater.assets.deduplication.options import DeduplicationOptions
+from headwater.assets.deduplication.order import document_order
+from headwater.assets.schemas import DECISIONS
+
+EXACT_DUPLICATE, NEAR_DUPLICATE, NEAR_HELD_OUT, CONTAMINATED = RULES = (
+    "exact_duplicate",
+    "near_duplicate",
+    "near_held_out",
+    "contaminated",
+)
+_SPLITS = ("train", "held_out")
+
+
+class _Graph(NamedTuple):
+    """Groups of exact copies, named by the row of their root, and the near edges between them in both directions."""
+
+    group: Rows  # of each document
+    source: Rows  # groups, sorted
+    target: Rows
+    similarity: npt.NDArray[np.float64]
+
+    @property
+    def size(self) -> int:
+        return len(self.group)
+
+
+class _Outcome:
+    """Columns of the decisions, in order of precedence; everything is kept until a rule says otherwise."""
+
+    def __init__(self, documents: int) -> None:
+        self.rule = np.full(documents, -1, dtype=np.int64)
+        self.value = np.full(documents, np.nan)
+        self.threshold = np.full(documents, np.nan)
+        self.other = np.full(documents, -1, dtype=np.int64)  # row of the document that decided
+
+    def drop(self, rows: Rows, rule: str, value: npt.ArrayLike, threshold: npt.ArrayLike, other: Rows | int) -> None:
+        self.rule[rows] = RULES.index(rule)
+        self.value[rows] = value
+        self.threshold[rows] = threshold
+        self.other[rows] = other
+
+    @property
+    def undecided(self) -> npt.NDArray[np.bool_]:
+        return self.rule < 0
+
+
+def _rows_of(ids: pa.ChunkedArray, doc_ids: pa.Array, what: str) -> Rows:
+    rows = pc.index_in(ids.combine_chunks().cast(doc_ids.type), value_set=doc_ids)
+    if rows.null_count:
+        missing = ids.filter(rows.is_null())[0]
+        raise ValueError(f"{what} names document {missing}, which the ledger does not have; recompute it")
+    return rows.to_numpy().astype(np.int64)
+
+
+def _graph(doc_ids: pa.Array, edges: pa.Table) -> _Graph:
+    later, earlier = (_rows_of(edges[name], doc_ids, "an edge") for name in ("doc_id", "other_id"))
+    exact = pc.equal(edges["kind"], "exact").to_numpy()
+    group = np.arange(len(doc_ids), dtype=np.int64)
+    group[later[exact]] = earlier[exact]
+    while not np.array_equal(group, group[group]):
+        group = group[group]
+    one, two = group[later[~exact]], group[earlier[~exact]]
+    similarity = edges["similarity"].to_numpy()[~exact]
+    source, target = np.concatenate([one, two]), np.concatenate([two, one])
+    order = np.lexsort((target, source))
+    return _Graph(group, source[order], target[order], np.concatenate([similarity, similarity])[order])
+
+
+def _first_members(graph: _Graph, members: npt.NDArray[np.bool_]) -> Rows:
+    """The first of the chosen documents in each group; the number of documents where there is none."""
+    first = np.full(graph.size, graph.size, dtype=np.int64)
+    rows = np.flatnonzero(members)
+    np.minimum.at(first, graph.group[rows], rows)
+    return first
+
+
+def _best_edge(graph: _Graph, valid: npt.NDArray[np.bool_], first: Rows) -> tuple[Rows, npt.NDArray[np.float64]]:
+    """(neighbour, similarity) of each group: the most similar valid one, then the earliest; -1 where there is none."""
+    edges = np.flatnonzero(valid)
+    order = np.lexsort((first[graph.target[edges]], -graph.similarity[edges], graph.source[edges]))
+    edges = edges[order]
+    groups, places = np.unique(graph.source[edges], return_index=True)
+    neighbour, similarity = np.full(graph.size, -1, dtype=np.int64), np.full(graph.size, np.nan)
+    neighbour[groups] = graph.target[edges[places]]
+    similarity[groups] = graph.similarity[edges[places]]
+    return neighbour, similarity
+
+
+@numba.njit(cache=True, nogil=True)
+def _greedy(order: Rows, starts: Rows, targets: Rows, first: Rows, kept: npt.NDArray[np.bool_]) -> None:
+    """Keep each group, in order of first members, unless a neighbour with an earlier first member is kept."""
+    for group in order:
+        keep = True
+        for edge in range(starts[group], starts[group + 1]):
+            if kept[targets[edge]] and first[targets[edge]] < first[group]:
+                keep = False
+                break
+        kept[group] = keep
+
+
+def _drop_near_held_out(outcome: _Outcome, graph: _Graph, held: npt.NDArray[np.bool_], threshold: float) -> None:
+    first = _first_members(graph, held)
+    present = first < graph.size
+    neighbour, similarity = _best_edge(graph, present[graph.target], first)
+    groups = graph.group
+    copies = np.flatnonzero(~held & present[groups])
+    outcome.drop(copies, NEAR_HELD_OUT, 1.0, 1.0, first[groups[copies]])
+    alike = np.flatnonzero(~held & ~present[groups] & (neighbour[groups] >= 0))
+    decisive = groups[alike]
+    outcome.drop(alike, NEAR_HELD_OUT, similarity[decisive], threshold, first[neighbour[decisive]])
+
+
+def _drop_duplicates(outcome: _Outcome, graph: _Graph, members: npt.NDArray[np.bool_], threshold: float) -> None:
+    """The rule within one split, on its still undecided documents."""
+    first = _first_members(graph, members)
+    order = np.argsort(first, kind="stable")
+    order = order[: np.count_nonzero(first < graph.size)]
+    kept = np.zeros(graph.size, dtype=np.bool_)
+    starts = np.searchsorted(graph.source, np.arange(graph.size + 1))
+    _greedy(order, starts, graph.target, first, kept)
+    valid = kept[graph.target] & (first[graph.target] < first[graph.source])
+    neighbour, similarity = _best_edge(graph, valid, first)
+    rows = np.flatnonzero(members)
+    groups = graph.group[rows]
+    copies = kept[groups] & (first[groups] != rows)
+    outcome.drop(rows[copies], EXACT_DUPLICATE, 1.0, 1.0, first[groups[copies]])
+    decisive = groups[~kept[groups]]
+    outcome.drop(rows[~kept[groups]], NEAR_DUPLICATE, similarity[decisive], threshold, first[neighbour[decisive]])
+
+
+def _drop_contaminated(outcome: _Outcome, hits: pa.Table, doc_ids: pa.Array, held: npt.NDArray[np.bool_]) -> None:
+    rows = _rows_of(hits["doc_id"], doc_ids, "a contamination hit")
+    chosen = outcome.undecided[rows] & ~held[rows]
+    values, thresholds = hits["shared"].to_numpy()[chosen], hits["needed"].to_numpy()[chosen]
+    outcome.drop(rows[chosen], CONTAMINATED, values, thresholds, -1)
+
+
+def _splits(ledger: pa.Table) -> npt.NDArray[np.bool_]:
+    """True for held-out documents; raises ValueError for a split that is neither train nor held_out."""
+    known = pc.is_in(ledger["split"], value_set=pa.array(_SPLITS))
+    if not pc.all(known, min_count=0).as_py():
+        row = pc.index(known, False).as_py()
+        raise ValueError(
+            f"document {ledger['doc_id'][row]} has the split {ledger['split'][row]}; it must be train or held_out"
+        )
+    return pc.equal(ledger["split"], "held_out").to_numpy()
+
+
+def _detail(outcome: _Outcome, hits: pa.Table | None, doc_ids: pa.Array) -> pa.Array:
+    """The document, or the evaluation item, that decided; null when kept."""
+    detail = doc_ids.take(pa.array(outcome.other, mask=outcome.other < 0))
+    if hits is None or len(hits) == 0:
+        return detail
+    contaminated = pa.array(outcome.rule == RULES.index(CONTAMINATED))
+    items = pc.binary_join_element_wise(hits["set"].cast(pa.string()), hits["item"].cast(pa.string()), " item ")
+    places = pc.index_in(doc_ids, value_set=hits["doc_id"].combine_chunks().cast(doc_ids.type))
+    return pc.if_else(contaminated, items.combine_chunks().take(places), detail)
+
+
+def decide(
+    ledger: pa.Table,
+    edges: pa.Table,
+    options: DeduplicationOptions,
+    source_rank: dict[str, int],
+    hits: pa.Table | None = None,
+) -> pa.Table:
+    """Decisions (DECISIONS), one row for each ledger row (doc_id, split, source, date), in the ledger's order.
+
+    `edges` (EDGES) are verified: an exact one from each copy to an earlier copy, near ones between any members of two
+    groups. `hits` are those of `decontamination.contaminated`. The detail names the document or item that decided.
+    """
+    order = document_order(ledger, source_rank)
+    ordered = ledger.select(["doc_id", "split"]).take(order)
+    doc_ids = ordered["doc_id"].combine_chunks().cast(pa.string())
+    held = _splits(ordered)
+    graph, outcome = _graph(doc_ids, edges), _Outcome(len(doc_ids))
+    threshold = options.verifier.threshold
+    _drop_near_held_out(outcome, graph, held, threshold)
+    if hits is not None:
+        _drop_contaminated(outcome, hits, doc_ids, held)
+    for members in (held, ~held & outcome.undecided):
+        _drop_duplicates(outcome, graph, members, threshold)
+    kept = outcome.undecided
+    columns = [
+        doc_ids,
+        pa.array(kept),
+        pa.array(RULES).take(pa.array(outcome.rule, mask=kept)),
+        pa.array(outcome.value, mask=kept),
+        pa.array(outcome.threshold, mask=kept),
+        _detail(outcome, hits, doc_ids),
+    ]
+    return pa.Table.from_arrays(columns, schema=DECISIONS).take(np.argsort(order, kind="stable"))

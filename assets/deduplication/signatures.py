@@ -1,0 +1,185 @@
+"""Shingles and MinHash signatures of whole batches, in one pass over their bytes.
+
+A shingle is a run of n words, hashed to 64 bits; a document is the set of its shingles. A signature holds, for each of
+K permutations of the hashes, the least value in the set: two sets agree in any one minimum with probability equal to
+their Jaccard similarity (Broder 1997, On the resemblance and containment of documents). Shingles stream through a small
+buffer, so that memory does not grow with the length of a document.
+"""
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from headwater.assets.deduplication.normalise import (
+    Bytes,
+    Hashes,
+    Points,
+    Rows,
+    character_tables,
+    exact_keys,
+    mix,
+    next_word,
+    text_buffers,
+)
+from headwater.assets.deduplication.options import DeduplicationOptions
+
+_BASE = np.uint64(0x9E3779B97F4A7C15)  # of the polynomial over the words of a shingle, modulo 2^64
+_BUFFER = 2048  # shingle hashes minimised together: 8 KiB, well within the first-level cache
+_SLICE_BYTES = 16 << 20  # texts normalised at a time
+
+
+def power(words: int) -> np.uint64:
+    """The base raised to the number of words, modulo 2^64: the weight of the word that leaves a shingle."""
+    return np.uint64(pow(int(_BASE), words, 1 << 64))
+
+
+@numba.njit(cache=True, nogil=True)
+def shingle_hashes(
+    data: Bytes, start: int, end: int, words: int, leaving: np.uint64, classes: Bytes, folds: Points, out: Hashes
+) -> int:
+    """Write the 64-bit hash of every run of `words` words in data[start:end] to `out`, in order; give their number."""
+    ring = np.zeros(words, dtype=np.uint64)
+    state = np.uint64(0)
+    seen = 0
+    found, word, at = next_word(data, start, end, classes, folds)
+    while found:
+        slot = seen % words
+        state = state * _BASE + word - ring[slot] * leaving
+        ring[slot] = word
+        seen += 1
+        if seen >= words:
+            out[seen - words] = mix(state)
+        found, word, at = next_word(data, at, end, classes, folds)
+    return max(seen - words + 1, 0)
+
+
+@numba.njit(cache=True, nogil=True)
+def _minimise(buffer: Points, count: int, multipliers: Points, addends: Points, signature: Points) -> None:
+    """Lower each minimum of the signature to the least of its permutation over the buffered hashes."""
+    for number in range(len(signature)):
+        multiplier, addend, least = multipliers[number], addends[number], signature[number]
+        for index in range(count):
+            least = min(least, np.uint32(buffer[index] * multiplier + addend))
+        signature[number] = least
+
+
+@numba.njit(cache=True, nogil=True)
+def _sign(
+    data: Bytes,
+    start: int,
+    end: int,
+    words: int,
+    leaving: np.uint64,
+    classes: Bytes,
+    folds: Points,
+    multipliers: Points,
+    addends: Points,
+    signature: Points,
+) -> int:
+    """Fill the signature of one text; give its number of shingles. The same walk as `shingle_hashes`, unstored."""
+    ring = np.zeros(words, dtype=np.uint64)
+    buffer = np.empty(_BUFFER, dtype=np.uint32)
+    state = np.uint64(0)
+    seen = filled = 0
+    found, word, at = next_word(data, start, end, classes, folds)
+    while found:
+        slot = seen % words
+        state = state * _BASE + word - ring[slot] * leaving
+        ring[slot] = word
+        seen += 1
+        if seen >= words:
+            buffer[filled] = np.uint32(mix(state) >> np.uint64(32))
+            filled += 1
+        if filled == _BUFFER:
+            _minimise(buffer, filled, multipliers, addends, signature)
+            filled = 0
+        found, word, at = next_word(data, at, end, classes, folds)
+    _minimise(buffer, filled, multipliers, addends, signature)
+    return max(seen - words + 1, 0)
+
+
+@numba.njit(cache=True, nogil=True)
+def _sign_all(
+    data: Bytes,
+    offsets: Rows,
+    words: int,
+    leaving: np.uint64,
+    classes: Bytes,
+    folds: Points,
+    multipliers: Points,
+    addends: Points,
+    signatures: Points,
+    counts: Rows,
+) -> None:
+    for text in range(len(offsets) - 1):
+        counts[text] = _sign(
+            data,
+            offsets[text],
+            offsets[text + 1],
+            words,
+            leaving,
+            classes,
+            folds,
+            multipliers,
+            addends,
+            signatures[text],
+        )
+
+
+def permutations(count: int, seed: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    """(odd multipliers, addends) of `count` bijections h -> a h + b of 32-bit integers, drawn from the seed."""
+    drawn = np.random.Generator(np.random.PCG64(seed)).integers(0, 1 << 32, size=(2, count), dtype=np.uint32)
+    return drawn[0] | np.uint32(1), drawn[1]
+
+
+def minhash(
+    texts: pa.Array | pa.ChunkedArray, words: int, count: int, seed: int
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+    """(signatures [texts, count], shingles per text, repeats included); no shingle leaves every minimum at 2^32 - 1."""
+    data, offsets = text_buffers(texts)
+    signatures = np.full((len(offsets) - 1, count), np.iinfo(np.uint32).max, dtype=np.uint32)
+    counts = np.zeros(len(offsets) - 1, dtype=np.int64)
+    multipliers, addends = permutations(count, seed)
+    _sign_all(data, offsets, words, power(words), *character_tables(), multipliers, addends, signatures, counts)
+    return signatures, counts
+
+
+def signature_schema(options: DeduplicationOptions) -> pa.Schema:
+    """doc_id, exact_key (16 bytes), minhash (4 bytes a permutation, little endian) and shingles (repeats included)."""
+    width = 4 * options.near.permutations if options.near else 0
+    fields = [pa.field("doc_id", pa.string(), nullable=False), pa.field("exact_key", pa.binary(16), nullable=False)]
+    if width:
+        fields.append(pa.field("minhash", pa.binary(width), nullable=False))
+        fields.append(pa.field("shingles", pa.int64(), nullable=False))
+    return pa.schema(fields)
+
+
+def slices_by_bytes(offsets: npt.NDArray[np.int64], limit: int) -> list[tuple[int, int]]:
+    """Row ranges of at most `limit` bytes each; a longer text is a range of its own."""
+    ranges, first, rows = [], 0, len(offsets) - 1
+    while first < rows:
+        last = int(np.searchsorted(offsets, offsets[first] + limit, side="right")) - 1
+        last = max(last, first + 1)
+        ranges.append((first, last))
+        first = last
+    return ranges
+
+
+def compute_signatures(documents: pa.Table, options: DeduplicationOptions) -> pa.Table:
+    """Signatures (`signature_schema`) of documents with the columns doc_id and text: a row step, in the given order."""
+    schema = signature_schema(options)
+    texts = documents["text"].combine_chunks().cast(pa.large_string())
+    doc_ids = documents["doc_id"].combine_chunks().cast(pa.string())
+    parts = []
+    for first, last in slices_by_bytes(text_buffers(texts)[1], _SLICE_BYTES):
+        part = texts.slice(first, last - first)
+        columns = [doc_ids.slice(first, last - first), exact_keys(part, options.exact)]
+        if options.near:
+            near = options.near
+            values, counts = minhash(part, near.words, near.permutations, near.seed)
+            buffers = [None, pa.py_buffer(values.astype("<u4", copy=False))]
+            columns.append(pa.FixedSizeBinaryArray.from_buffers(pa.binary(4 * near.permutations), len(part), buffers))
+            columns.append(pa.array(counts))
+        parts.append(pa.RecordBatch.from_arrays(columns, schema=schema))
+    return pa.Table.from_batches(parts, schema=schema)

@@ -1,0 +1,87 @@
+"""What deduplication did, for people: shares lost by source, and one telling pair side by side."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headwater.assets.deduplication.options import DeduplicationOptions
+
+_DIFF_LINES = 2000  # of each text that are compared; matching lines grows with the product
+_WIDTH = 160  # characters of a line that are shown
+
+
+class Example(NamedTuple):
+    """A near-duplicate pair: where both come from, what was measured, and how they differ."""
+
+    uri: str
+    other_uri: str
+    similarity: float
+    containment: float
+    diff: str
+
+
+def lost_share_by_source(decisions: pa.Table, ledger: pa.Table) -> pa.Table:
+    """Table of source, documents, dropped and share (dropped / documents), sorted by source."""
+    joined = ledger.select(["doc_id", "source"]).join(decisions.select(["doc_id", "kept"]), "doc_id", join_type="inner")
+    dropped = pc.invert(joined["kept"]).cast(pa.int64())
+    counted = (
+        pa.table({"source": joined["source"], "dropped": dropped})
+        .group_by("source")
+        .aggregate([("dropped", "count"), ("dropped", "sum")])
+        .sort_by("source")
+    )
+    share = pc.divide(counted["dropped_sum"].cast(pa.float64()), counted["dropped_count"].cast(pa.float64()))
+    columns = [counted["source"], counted["dropped_count"], counted["dropped_sum"], share]
+    return pa.table(columns, names=["source", "documents", "dropped", "share"])
+
+
+def sources_over_limit(lost: pa.Table, options: DeduplicationOptions) -> list[str]:
+    """One sentence for every source that lost more than it may, from the table of `lost_share_by_source`."""
+    sentences = []
+    for row in lost.to_pylist():
+        limit = options.max_lost_share_of.get(row["source"], options.max_lost_share)
+        if row["share"] > limit:
+            sentences.append(
+                f"{row['source']} lost {row['dropped']} of {row['documents']} documents "
+                f"({row['share']:.0%}), more than max_lost_share allows ({limit:.0%})"
+            )
+    return sentences
+
+
+def example_pair(
+    edges: pa.Table,
+    texts_of: Callable[[list[str]], Mapping[str, str]],
+    uris: Mapping[str, str] | None = None,
+    lines: int = 30,
+) -> Example | None:
+    """The near-duplicates most alike without being the same (similarity below 1, then most shared), or None.
+
+    `uris` names documents for people (default: their ids); at most `lines` lines of the unified diff are given.
+    """
+    near = edges.filter(pc.and_(pc.equal(edges["kind"], "near"), pc.less(edges["similarity"], 1.0)))
+    if len(near) == 0:
+        return None
+    order = [(name, "descending") for name in ("similarity", "shared")]
+    order += [(name, "ascending") for name in ("doc_id", "other_id")]
+    edge = near.take(pc.select_k_unstable(near, 1, order)).to_pylist()[0]
+    ids = [edge["other_id"], edge["doc_id"]]
+    texts = texts_of(ids)
+    earlier, later = ((uris or {}).get(doc_id, doc_id) for doc_id in ids)
+    excerpt = _diff(texts[ids[0]], texts[ids[1]], earlier, later, lines)
+    return Example(later, earlier, edge["similarity"], edge["containment"], excerpt)
+
+
+def _diff(one: str, two: str, one_name: str, two_name: str, lines: int) -> str:
+    """Unified diff from where the texts first differ, cut in length and width."""
+    left, right = one.splitlines(), two.splitlines()
+    same = next((at for at, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
+    start = max(same - 3, 0)
+    window = slice(start, start + _DIFF_LINES)
+    found = list(difflib.unified_diff(left[window], right[window], one_name, two_name, n=2, lineterm=""))
+    shown = [line[:_WIDTH] for line in found[:lines]]
+    if len(found) > lines:
+        shown.append(f"… {len(found) - lines} more lines")
+    return "\n".join(shown)
