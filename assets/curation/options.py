@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from headwater.assets.curation.lists import list_digest
 from headwater.assets.curation.rule_sets import (
     C4,
     Code,
@@ -25,51 +26,57 @@ from headwater.assets.curation.rule_sets import (
     Words,
 )
 from headwater.assets.curation.rules import AppliesTo, Rule
-from headwater.assets.curation.signals.catalog import ALWAYS, BUILT_IN, COLUMN_NAME, PII_KINDS, Signal
+from headwater.assets.curation.signals.catalog import ALWAYS, BUILT_IN, COLUMN_NAME, Signal
 from headwater.assets.options import Options
 
-PiiKind = Literal["email", "ip", "phone", "credit_card", "iban", "api_key", "private_key"]
+PiiKind = Literal["private_key", "api_key", "email", "iban", "credit_card", "ip", "phone"]
+_ALL_KINDS: tuple[PiiKind, ...] = ("private_key", "api_key", "email", "iban", "credit_card", "ip", "phone")
 _COUNTED = "counted by the transform"
 
 
 class UnicodeRepair(Options):
     """Mend mojibake, control characters, surrogates and line ends with ftfy, and normalise to NFC."""
 
-    kind: Literal["unicode_repair"] = Field("unicode_repair", description="Names this transform.")
+    kind: Literal["unicode_repair"] = Field(default="unicode_repair", description="Names this transform.")
     typography: bool = Field(
-        False, description="Also straighten curly quotes, split ligatures and narrow full-width forms."
+        default=False, description="Also straighten curly quotes, split ligatures and narrow full-width forms."
     )
     entities: bool = Field(
-        False, description="Also replace HTML entities in texts without tags; off, as it changes the meaning of code."
+        default=False,
+        description="Also replace HTML entities in texts without tags; off, as that changes code.",
     )
 
 
 class RedactPii(Options):
     """Find personal data and secrets; counts become the signals pii_<kind>."""
 
-    kind: Literal["redact_pii"] = Field("redact_pii", description="Names this transform.")
-    kinds: tuple[PiiKind, ...] = Field(PII_KINDS, description="What is looked for, applied in the order of this list.")
+    kind: Literal["redact_pii"] = Field(default="redact_pii", description="Names this transform.")
+    kinds: tuple[PiiKind, ...] = Field(default=_ALL_KINDS, description="What is looked for, in this order.")
     action: Literal["redact", "count"] = Field(
-        "redact", description="redact writes a placeholder such as <EMAIL>; count leaves the text to a rule."
+        default="redact", description="redact writes a placeholder such as <EMAIL>; count leaves the text to a rule."
     )
 
 
 class C4Lines(Options):
     """C4's line filters: keep lines that end in punctuation, have enough words and are no script or policy notice."""
 
-    kind: Literal["c4_lines"] = Field("c4_lines", description="Names this transform.")
-    terminal_punctuation: bool = Field(True, description="Keep only lines that end with . ! ? or a quotation mark.")
-    min_words: int = Field(3, description="Fewest words of a kept line (Raffel et al. 2020, the tfds code).")
-    max_word_length: int = Field(1000, description="Longest word of a kept line in code points (the tfds code).")
-    javascript: bool = Field(True, description="Remove lines with the word javascript.")
-    policy: bool = Field(True, description="Remove lines about terms of use, privacy and cookies.")
-    citations: bool = Field(True, description="Remove [1], [edit] and [citation needed] from lines.")
+    kind: Literal["c4_lines"] = Field(default="c4_lines", description="Names this transform.")
+    terminal_punctuation: bool = Field(
+        default=True, description="Keep only lines that end with . ! ? or a quotation mark."
+    )
+    min_words: int = Field(default=3, description="Fewest words of a kept line (Raffel et al. 2020, the tfds code).")
+    max_word_length: int = Field(
+        default=1000, description="Longest word of a kept line in code points (the tfds code)."
+    )
+    javascript: bool = Field(default=True, description="Remove lines with the word javascript.")
+    policy: bool = Field(default=True, description="Remove lines about terms of use, privacy and cookies.")
+    citations: bool = Field(default=True, description="Remove [1], [edit] and [citation needed] from lines.")
 
 
 class _UserStep(Options):
-    function: str = Field(..., description="Import path of your function, as package.module:name.")
+    function: str = Field(description="Import path of your function, as package.module:name.")
     options: dict[str, Any] = Field(default_factory=dict, description="Passed to the function as its second argument.")
-    version: str = Field(..., description="Change it whenever the function's results change: it identifies the step.")
+    version: str = Field(description="Change it whenever the function's results change: it identifies the step.")
 
     @field_validator("function")
     @classmethod
@@ -83,14 +90,14 @@ class _UserStep(Options):
 class PythonTransform(_UserStep):
     """Your own transform: `function(text: str, options: dict) -> str`."""
 
-    kind: Literal["python"] = Field("python", description="Names this transform.")
+    kind: Literal["python"] = Field(default="python", description="Names this transform.")
 
 
 class PythonSignals(_UserStep):
     """Your own signals: `function(text: str, options: dict) -> dict[str, float]`, one number for each column."""
 
-    kind: Literal["python"] = Field("python", description="Names this kind of signal.")
-    columns: dict[str, str] = Field(..., description="The columns that the function gives, each with its meaning.")
+    kind: Literal["python"] = Field(default="python", description="Names this kind of signal.")
+    columns: dict[str, str] = Field(description="The columns that the function gives, each with its meaning.")
 
     @field_validator("columns")
     @classmethod
@@ -108,14 +115,14 @@ class PythonSignals(_UserStep):
 class FreeRule(Options):
     """One rule of your own over any stored signal."""
 
-    kind: Literal["rule"] = Field("rule", description="Names a single rule.")
-    name: str = Field(..., description="Shown as the reason of a drop.")
-    signal: str = Field(..., description="The signal that it bounds.")
-    min: float | None = Field(None, description="Smallest value that is kept.")
-    max: float | None = Field(None, description="Largest value that is kept.")
-    exclusive: bool = Field(False, description="Whether documents exactly at a bound are dropped.")
-    applies_to: AppliesTo = Field("any", description="The documents it applies to: any, prose, code or data.")
-    source: str = Field("declared", description="Where the thresholds come from.")
+    kind: Literal["rule"] = Field(default="rule", description="Names a single rule.")
+    name: str = Field(description="Shown as the reason of a drop.")
+    signal: str = Field(description="The signal that it bounds.")
+    min: float | None = Field(default=None, description="Smallest value that is kept.")
+    max: float | None = Field(default=None, description="Largest value that is kept.")
+    exclusive: bool = Field(default=False, description="Whether documents exactly at a bound are dropped.")
+    applies_to: AppliesTo = Field(default="any", description="The documents it applies to: any, prose, code or data.")
+    source: str = Field(default="declared", description="Where the thresholds come from.")
 
     def limits(self) -> list[Rule]:
         """The flat rule."""
@@ -157,9 +164,11 @@ class CurationOptions(Options):
     """How documents are changed, measured and kept or dropped."""
 
     transforms: tuple[Transform, ...] = Field(
-        (UnicodeRepair(),), description="Changes to the text, in order, before anything is measured."
+        default=(UnicodeRepair(),), description="Changes to the text, in order, before anything is measured."
     )
-    signals: tuple[PythonSignals, ...] = Field((), description="Your own signals, beside those that rules need.")
+    signals: tuple[PythonSignals, ...] = Field(
+        default=(), description="Your own signals, beside those that rules need."
+    )
     rules: tuple[AnyRule, ...] = Field(
         default_factory=default_rules, description="Sets of rules and single rules; the first that fails is the reason."
     )
@@ -205,16 +214,19 @@ def _mistake(rule: Rule, known: dict[str, Signal]) -> str | None:
 
 def _crossed(rules: list[Rule]) -> list[str]:
     """Rules of one set whose lower bound lies above their upper bound."""
+    lower = {_place(rule): rule for rule in rules if rule.min is not None}
     found = []
-    lower = {(rule.name.rpartition(".")[0], rule.signal): rule for rule in rules if rule.min is not None}
     for rule in rules:
-        low = lower.get((rule.name.rpartition(".")[0], rule.signal))
-        if "." in rule.name and low is not None and low is not rule and rule.max is not None:
-            if low.min is not None and low.min > rule.max:
-                found.append(
-                    f"{low.name} ({low.min:g}) is above {rule.name} ({rule.max:g}), so nothing passes; swap them"
-                )
+        low = lower.get(_place(rule))
+        if low is None or low is rule or low.min is None or rule.max is None or low.min <= rule.max:
+            continue
+        found.append(f"{low.name} ({low.min:g}) is above {rule.name} ({rule.max:g}), so nothing passes; swap them")
     return found
+
+
+def _place(rule: Rule) -> tuple[str, str]:
+    """The set that a rule belongs to (a single rule is a set of its own) and its signal."""
+    return rule.name.rpartition(".")[0] or rule.name, rule.signal
 
 
 def _is_bad(words: Words) -> bool:
@@ -272,6 +284,16 @@ def required_signals(options: CurationOptions) -> tuple[str, ...]:
     own = {column for step in options.signals for column in step.columns}
     wanted = {*ALWAYS, *count_signals(options), *named, *own}
     return tuple(name for name in known if name in wanted)
+
+
+def list_digests(options: CurationOptions) -> dict[str, str]:
+    """Path and blake2b-128 of each list file: what belongs to the identity of a run beside the options themselves.
+
+    Raises:
+        ListError: a list file cannot be read.
+    """
+    files = [path for declared in options.rules if isinstance(declared, RuleSet) for path in declared.files()]
+    return {path: list_digest(path) for path in sorted(set(files))}
 
 
 def _signals_of(declared: Any) -> list[str]:

@@ -47,7 +47,7 @@ def is_public_ip(text: str) -> bool:
 
 
 def is_phone(text: str) -> bool:
-    """Whether a match has the 8 to 15 digits of an international number (ITU-T E.164), or the 10 of a North American."""
+    """Whether a match has the 8 to 15 digits of an international number (ITU-T E.164), or 10 as in North America."""
     digits = sum(character.isdigit() for character in text)
     return 8 <= digits <= 15 if text.startswith("+") else digits == 10
 
@@ -60,7 +60,10 @@ def _always(text: str) -> bool:
     return True
 
 
-_EMAIL = r"(?<![\w.+-])[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})\.){1,8}[A-Za-z]{2,24}(?![\w@-])"
+_EMAIL = (
+    r"(?<![\w.+-])[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}"
+    r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})\.){1,8}[A-Za-z]{2,24}(?![\w@-])"
+)
 _IP = (
     r"(?<![\w.:])(?:\d{1,3}\.){3}\d{1,3}(?![\w:]|\.\d)"
     r"|(?<![\w.:])(?:[0-9A-Fa-f]{1,4}:){2,7}(?::?[0-9A-Fa-f]{1,4}){1,7}(?![\w:])"

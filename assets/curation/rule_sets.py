@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from headwater.assets.curation.lists import read_list
 from headwater.assets.curation.licences import normalise_licence
+from headwater.assets.curation.lists import read_list
 from headwater.assets.curation.rules import AppliesTo, Rule
 from headwater.assets.options import Options
 
@@ -29,7 +29,7 @@ def _limit(signal: str, bound: Bound, default: float | None, text: str, source: 
     """A threshold field. `min` and `max` let the bound itself pass; `above` and `under` do not."""
     told = "off" if default is None else f"{default:g}"
     return Field(
-        default,
+        default=default,
         description=f"{text}. Null switches the rule off. Default {told}: {source}.",
         json_schema_extra={"signal": signal, "bound": bound, "source": source},
     )
@@ -41,8 +41,17 @@ class RuleSet(Options):
     kind: str
 
     def title(self) -> str:
-        """The name that begins the names of the set's rules."""
-        return self.kind
+        """The name that begins the names of the set's rules: its kind, and whom it applies to where that is declared.
+
+        A set may be declared twice with different thresholds, once for code and once for prose.
+        """
+        applies_to = getattr(self, "applies_to", None)
+        usual = type(self).model_fields["applies_to"].default if applies_to else None
+        return self.kind if applies_to == usual else f"{self.kind}[{applies_to}]"
+
+    def files(self) -> list[str]:
+        """The files that lists come from."""
+        return []
 
     def rules(self) -> list[Rule]:
         """The flat rules, in the order of the fields; a list in a file is read here."""
@@ -75,13 +84,15 @@ class RuleSet(Options):
 
 
 def _applies(default: AppliesTo) -> Any:
-    return Field(default, description="The documents that the set applies to, by format: any, prose, code or data.")
+    return Field(
+        default=default, description="The documents that the set applies to, by format: any, prose, code or data."
+    )
 
 
 class GopherQuality(RuleSet):
     """Document quality as for Gopher. Words are split at whitespace; stop words count once each, in any case."""
 
-    kind: Literal["gopher_quality"] = Field("gopher_quality", description="Names this set of rules.")
+    kind: Literal["gopher_quality"] = Field(default="gopher_quality", description="Names this set of rules.")
     applies_to: AppliesTo = _applies("prose")
     min_words: int | None = _limit("words", "min", 50, "Fewest words", _GOPHER)
     max_words: int | None = _limit("words", "max", 100_000, "Most words", _GOPHER)
@@ -122,7 +133,7 @@ def _duplicate(n: int, default: float) -> Any:
 class GopherRepetition(RuleSet):
     """Repetition within a document as for Gopher. A first occurrence is no duplicate; blank lines do not count."""
 
-    kind: Literal["gopher_repetition"] = Field("gopher_repetition", description="Names this set of rules.")
+    kind: Literal["gopher_repetition"] = Field(default="gopher_repetition", description="Names this set of rules.")
     applies_to: AppliesTo = _applies("prose")
     max_duplicate_line_fraction: float | None = _repeat("duplicate_line_fraction", 0.3, "share of repeated lines")
     max_duplicate_paragraph_fraction: float | None = _repeat(
@@ -148,7 +159,7 @@ class GopherRepetition(RuleSet):
 class C4(RuleSet):
     """The document filters of C4; its line filters are the transform `c4_lines`, to be declared with it."""
 
-    kind: Literal["c4"] = Field("c4", description="Names this set of rules.")
+    kind: Literal["c4"] = Field(default="c4", description="Names this set of rules.")
     applies_to: AppliesTo = _applies("prose")
     max_lorem_ipsum: int | None = _limit("lorem_ipsum", "max", 0, "Most occurrences of 'lorem ipsum'", _C4)
     max_curly_brackets: int | None = _limit("curly_brackets", "max", 0, "Most { characters", _C4)
@@ -167,7 +178,7 @@ class C4(RuleSet):
 class FineWeb(RuleSet):
     """FineWeb's own filters; the bounds themselves are dropped, as published, except that of the newline ratio."""
 
-    kind: Literal["fineweb"] = Field("fineweb", description="Names this set of rules.")
+    kind: Literal["fineweb"] = Field(default="fineweb", description="Names this set of rules.")
     applies_to: AppliesTo = _applies("prose")
     min_terminal_line_fraction: float | None = _limit(
         "terminal_line_fraction", "above", 0.12, "Share of lines that end with punctuation must be above", _FINEWEB
@@ -186,7 +197,7 @@ class FineWeb(RuleSet):
 class Length(RuleSet):
     """How long a document may be."""
 
-    kind: Literal["length"] = Field("length", description="Names this set of rules.")
+    kind: Literal["length"] = Field(default="length", description="Names this set of rules.")
     applies_to: AppliesTo = _applies("any")
     min_bytes: int | None = _limit("bytes", "min", None, "Fewest bytes of UTF-8", _OWN)
     max_bytes: int | None = _limit("bytes", "max", None, "Most bytes of UTF-8", _OWN)
@@ -199,7 +210,7 @@ class Length(RuleSet):
 class Code(RuleSet):
     """Code as in Codex, StarCoder and StarCoder2: not generated, not minified, not data in disguise."""
 
-    kind: Literal["code"] = Field("code", description="Names this set of rules.")
+    kind: Literal["code"] = Field(default="code", description="Names this set of rules.")
     applies_to: AppliesTo = _applies("code")
     max_generated: int | None = _limit(
         "generated", "max", 0, "1 keeps files whose first five lines say they were generated", _STARCODER2
@@ -223,7 +234,7 @@ class Code(RuleSet):
 class Pii(RuleSet):
     """Drop documents with much personal data or with secrets, by the counts found (before any redaction)."""
 
-    kind: Literal["pii"] = Field("pii", description="Names this set of rules.")
+    kind: Literal["pii"] = Field(default="pii", description="Names this set of rules.")
     applies_to: AppliesTo = _applies("any")
     max_email: int | None = _limit("pii_email", "max", 20, "Most e-mail addresses", _OWN)
     max_ip: int | None = _limit("pii_ip", "max", None, "Most public IP addresses", _OWN)
@@ -237,9 +248,11 @@ class Pii(RuleSet):
 class Language(RuleSet):
     """Keep documents in the allowed languages, as the bundled fastText model lid.176.ftz (176 languages) sees them."""
 
-    kind: Literal["language"] = Field("language", description="Names this set of rules.")
+    kind: Literal["language"] = Field(default="language", description="Names this set of rules.")
     applies_to: AppliesTo = _applies("prose")
-    allowed: tuple[str, ...] = Field(("en",), description="Allowed languages as ISO 639 codes, such as en or de.")
+    allowed: tuple[str, ...] = Field(
+        default=("en",), description="Allowed languages as ISO 639 codes, such as en or de."
+    )
     min_confidence: float | None = _limit(
         "language_confidence", "min", 0.65, "Smallest probability of the language, 0 to 1", _FINEWEB
     )
@@ -247,7 +260,7 @@ class Language(RuleSet):
     def rules(self) -> list[Rule]:
         """Membership in the allowed languages, then the confidence."""
         listed = Rule(
-            f"{self.kind}.allowed", "language", one_of=self.allowed, applies_to=self.applies_to, source="declared"
+            f"{self.title()}.allowed", "language", one_of=self.allowed, applies_to=self.applies_to, source="declared"
         )
         return [listed, *self.limits()]
 
@@ -256,15 +269,17 @@ class _Listed(RuleSet):
     """Allow and deny lists over a text signal."""
 
     applies_to: AppliesTo = _applies("any")
-    allow: tuple[str, ...] = Field((), description="Keep only documents with one of these; empty: no such rule.")
-    deny: tuple[str, ...] = Field((), description="Drop documents with one of these; wins over allow.")
+    allow: tuple[str, ...] = Field(
+        default=(), description="Keep only documents with one of these; empty: no such rule."
+    )
+    deny: tuple[str, ...] = Field(default=(), description="Drop documents with one of these; wins over allow.")
     allow_file: str | None = Field(
-        None, description="A text file with more to allow, one a line; lines that begin with # are comments."
+        default=None, description="A text file with more to allow, one a line; lines that begin with # are comments."
     )
     deny_file: str | None = Field(
-        None, description="A text file with more to deny, one a line; lines that begin with # are comments."
+        default=None, description="A text file with more to deny, one a line; lines that begin with # are comments."
     )
-    unknown: Literal["keep", "drop"] = Field("keep", description="What happens to documents that say nothing.")
+    unknown: Literal["keep", "drop"] = Field(default="keep", description="What happens to documents that say nothing.")
 
     def files(self) -> list[str]:
         """The files that the lists come from."""
@@ -275,7 +290,7 @@ class _Listed(RuleSet):
         denied = self.deny + read_list(self.deny_file)
         only = tuple(map(self._normal, allowed)) if allowed or self.allow_file else None
         rule = Rule(
-            f"{self.kind}.listed",
+            f"{self.title()}.listed",
             signal,
             one_of=only,
             none_of=tuple(map(self._normal, denied)),
@@ -293,7 +308,7 @@ class _Listed(RuleSet):
 class UrlList(_Listed):
     """Allow or deny by the domain of a document's URL; a listed domain covers its subdomains."""
 
-    kind: Literal["url_list"] = Field("url_list", description="Names this set of rules.")
+    kind: Literal["url_list"] = Field(default="url_list", description="Names this set of rules.")
 
     def rules(self) -> list[Rule]:
         """One rule over `url_host`."""
@@ -306,7 +321,7 @@ class UrlList(_Listed):
 class LicenseList(_Listed):
     """Allow or deny by licence; names are brought to SPDX, `A OR B` needs one allowed, `A AND B` both."""
 
-    kind: Literal["license_list"] = Field("license_list", description="Names this set of rules.")
+    kind: Literal["license_list"] = Field(default="license_list", description="Names this set of rules.")
 
     def rules(self) -> list[Rule]:
         """One rule over `license_id`."""
@@ -319,12 +334,12 @@ class LicenseList(_Listed):
 class Words(RuleSet):
     """Drop documents with listed words, as C4 does with its bad words; matched whole, in any case."""
 
-    kind: Literal["words"] = Field("words", description="Names this set of rules.")
+    kind: Literal["words"] = Field(default="words", description="Names this set of rules.")
     applies_to: AppliesTo = _applies("any")
-    name: str = Field("listed", description="Names the list; the signal is words_<name>.")
-    words: tuple[str, ...] = Field((), description="The listed words or phrases.")
+    name: str = Field(default="listed", description="Names the list; the signal is words_<name>.")
+    words: tuple[str, ...] = Field(default=(), description="The listed words or phrases.")
     file: str | None = Field(
-        None, description="A text file with more words, one a line; lines that begin with # are comments."
+        default=None, description="A text file with more words, one a line; lines that begin with # are comments."
     )
     max_count: int | None = _limit("words_", "max", 0, "Most occurrences of listed words", _C4)
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 SignalType = Literal["int64", "float64", "string"]
-PII_KINDS = ("email", "ip", "phone", "credit_card", "iban", "api_key", "private_key")
+# Secrets first: digits within a key are no phone number.
+PII_KINDS = ("private_key", "api_key", "email", "iban", "credit_card", "ip", "phone")
 COLUMN_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 

@@ -5,7 +5,7 @@ Kernels read Arrow's own buffers: no Python string is made for a document that o
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
@@ -22,9 +22,9 @@ _CLASSIFIED = 0x40000
 def compiled(function: Function) -> Function:
     """Compile to machine code at first use; keep the result on disk where that is possible."""
     try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+        return cast(Function, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
     except RuntimeError:  # no writable folder for the cache: compile in each process
-        return numba.njit(nogil=True, error_model="numpy")(function)
+        return cast(Function, numba.njit(nogil=True, error_model="numpy")(function))
 
 
 class Texts(NamedTuple):
@@ -71,7 +71,7 @@ def character_classes() -> np.ndarray:
 
 
 @compiled
-def decode(data: np.ndarray, at: int) -> tuple[int, int]:
+def decode(data: np.ndarray, at: int) -> tuple[np.int64, int]:
     """The code point at a byte position and its width in bytes; the text is valid UTF-8."""
     first = np.int64(data[at])
     if first < 0x80:
@@ -104,7 +104,7 @@ def hash_bytes(data: np.ndarray, start: int, stop: int) -> np.uint64:
 
 
 @compiled
-def slot_of(keys: np.ndarray, stamps: np.ndarray, stamp: int, mask: int, key: np.uint64) -> int:
+def slot_of(keys: np.ndarray, stamps: np.ndarray, stamp: int, mask: int, key: np.uint64) -> np.int64:
     """The slot where a key lies or belongs in an open-addressing table.
 
     A slot is empty unless its stamp is the current one, so that a table is emptied by taking the next stamp.

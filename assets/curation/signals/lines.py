@@ -75,11 +75,11 @@ def _length(data: np.ndarray, start: int, stop: int) -> int:
 
 
 @compiled
-def _contains(codes: np.ndarray, code: int) -> bool:
+def _contains(codes: np.ndarray, code: np.int64) -> bool:
+    found = False
     for index in range(len(codes)):
-        if codes[index] == code:
-            return True
-    return False
+        found |= codes[index] == code
+    return found
 
 
 @compiled
