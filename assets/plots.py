@@ -1,9 +1,10 @@
 """Pictures for asset pages and reports: loss curves, S-curves, bars and histograms, in one style.
 
 Each function returns SVG text and, given `png`, also writes a PNG. SVG is deterministic (no date, fixed ids), holds
-text as text, and is small enough to travel inside metadata: lines are thinned to about a thousand points in a way that keeps
-every spike. The light card behind each picture keeps it legible on dark pages too; colours are those of Okabe and Ito
-(2008), told apart with any colour vision. matplotlib's Figure is used directly, so no window system is ever asked for.
+text as text, and is small enough to travel inside metadata: lines are thinned to at most 800 points in a way that keeps
+every spike, coordinates to a tenth of a point. The light card behind each picture keeps it legible on dark pages too;
+colours are those of Okabe and Ito (2008), told apart with any colour vision. matplotlib's Figure is used directly, so
+no window system is ever asked for.
 """
 
 import base64
@@ -19,11 +20,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 _INK, _FAINT, _GRID, _CARD = "#222222", "#6B6B6B", "#DDDDDD", "#FCFCFA"
-_MAX_POINTS = 1000
+_MAX_POINTS = 800
 
 _STYLE: Any = {
     "svg.fonttype": "none",
@@ -56,6 +58,9 @@ _STYLE: Any = {
 _LOCK = threading.Lock()
 # What XML 1.0 cannot hold; a label made of data may.
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+_PATH = re.compile(r' d="[^"]*"')
+_NUMBER = re.compile(r"-?\d+\.\d+")
 
 
 def loss_curve(
@@ -115,16 +120,10 @@ def s_curve(points: Sequence[tuple[float, float]], threshold: float, png: Path |
         at_threshold = float(np.interp(threshold, x, y)) if len(x) else float("nan")
         axes.plot([threshold], [at_threshold], "o", color=VERMILION)
         note = f"{at_threshold:.1%} found\nat {threshold:g}"
-        left = threshold > 0.5
-        axes.annotate(
-            note,
-            (threshold, at_threshold),
-            xytext=(-8 if left else 8, -4),
-            textcoords="offset points",
-            ha="right" if left else "left",
-            va="top",
-            color=_INK,
-        )
+        # The curve rises, so there is room above it to the left and below it to the right.
+        offset, sides = ((-8, 4), ("right", "bottom")) if threshold > 0.3 else ((8, -4), ("left", "top"))
+        at = (threshold, at_threshold)
+        axes.annotate(note, at, offset, textcoords="offset points", ha=sides[0], va=sides[1], color=_INK)
         axes.set(xlim=(0, 1), ylim=(0, 1.03), title="Chance that a pair becomes a candidate")
         axes.set(xlabel="Jaccard similarity of the shingles", ylabel="probability")
 
@@ -156,6 +155,8 @@ def bar_table(
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
         axes.margins(x=0.12)
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
         axes.set(title=_clean(title), xlabel=_clean(unit))
         if not ordered:
             axes.text(0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", color=_FAINT)
@@ -221,11 +222,11 @@ def bits_per_byte_bars(
         places = np.arange(len(figures))
         for number, method in enumerate(methods):
             values = [_number(row.get(method)) for row in figures.values()]
-            at: NDArray[np.float64] = places + (number - (len(methods) - 1) / 2) * height
-            bars = axes.barh(at, np.nan_to_num(values), height=height * 0.92, color=colours[number], label=method)
-            axes.bar_label(bars, ["–" if np.isnan(v) else f"{v:.3f}" for v in values], padding=6, fontsize=8)
-            if method == model and intervals:
-                _whiskers(axes, at, values, [intervals.get(source) for source in figures])
+            at = (places + (number - (len(methods) - 1) / 2) * height).tolist()
+            axes.barh(at, np.nan_to_num(values), height=height * 0.92, color=colours[number], label=_clean(method))
+            known = intervals if intervals and method == model else {}
+            for place, value, source in zip(at, values, figures, strict=True):
+                _label_bar(axes, place, value, known.get(source))
         axes.set_yticks(places, [_short(source) for source in figures])
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
@@ -254,7 +255,11 @@ def _render(draw: Callable[[Axes], None], size: tuple[float, float], png: Path |
         if png is not None:
             png.parent.mkdir(parents=True, exist_ok=True)
             figure.savefig(png, format="png", dpi=144, metadata={"Software": None})
-    return text.getvalue()
+    return _PATH.sub(lambda path: _NUMBER.sub(_rounded, path.group()), text.getvalue())
+
+
+def _rounded(number: re.Match[str]) -> str:
+    return f"{float(number.group()):.1f}"
 
 
 def _thin(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -277,12 +282,14 @@ def _at(choose: Callable[[NDArray[np.float64]], Any], rows: NDArray[np.intp], y:
     return int(rows[int(choose(y[rows]))])
 
 
-def _whiskers(
-    axes: Axes, at: NDArray[np.float64], values: Sequence[float], bounds: Sequence[tuple[float, float] | None]
-) -> None:
-    for place, value, bound in zip(at, values, bounds, strict=True):
-        if bound is not None and np.isfinite(value):
-            axes.plot(bound, [place, place], color=_INK, linewidth=1.2, marker="|", markersize=6)
+def _label_bar(axes: Axes, place: float, value: float, bound: tuple[float, float] | None) -> None:
+    """Write a bar's value behind it, or behind its interval's whiskers."""
+    end = 0.0 if np.isnan(value) else value
+    if bound is not None:
+        axes.plot(bound, [place, place], color=_INK, linewidth=1.2, marker="|", markersize=6)
+        end = max(end, bound[1])
+    text = "–" if np.isnan(value) else f"{value:.3f}"
+    axes.annotate(text, (end, place), (6, 0), textcoords="offset points", va="center", fontsize=8, color=_INK)
 
 
 def _floats(values: ArrayLike) -> NDArray[np.float64]:
