@@ -258,9 +258,9 @@ class ReadLimits(Options):
         return int(self.max_document_megabytes * 1_000_000)
 
 
-def sources_by_name(sources: Sequence[SourceOptions]) -> dict[str, SourceOptions]:
+def sources_by_name(sources: Sequence[Source]) -> dict[str, Source]:
     """Index sources by name; raises ValueError naming a name that two of them share."""
-    named: dict[str, SourceOptions] = {}
+    named: dict[str, Source] = {}
     for source in sources:
         if source.name in named:
             raise ValueError(f"two sources are called {source.name!r}: give one of them another `name`")

@@ -28,7 +28,7 @@ def parse_object(written: str) -> dict[str, object]:
     try:
         value = json.loads(written)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{error.msg} at character {error.pos + 1:,}") from None
+        raise ValueError(f"{error.msg.removesuffix(' at')} at character {error.pos + 1:,}") from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not isinstance(value, dict):
@@ -71,7 +71,7 @@ def _record(source: JsonLines, file: SourceFile, line: Line, keys: Keys, limits:
     if not line.data.strip():
         return dropped(place, line.size, "empty", f"{where}: an empty line")
     try:
-        record = parse_object(decode(line.data, source.encoding_errors, line.offset))
+        record = parse_object(decode(line.data.rstrip(b"\r\n"), source.encoding_errors, line.offset))
     except Undecodable as fault:
         return dropped(place, line.size, "not_utf8", f"{where}: {fault}")
     except NotAnObject as fault:

@@ -9,7 +9,7 @@ from typing import Any
 import fsspec
 
 from headwater.assets.corpus.options import FileSource, WarcFiles
-from headwater.assets.corpus.sources.records import SourceError, SourceFile
+from headwater.assets.corpus.sources.records import SourceError, SourceFile, well_formed
 
 _MAGIC = re.compile(r"[*?\[]")
 _PROTOCOL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -26,6 +26,7 @@ def list_files(source: FileSource | WarcFiles, workspace: Path) -> list[SourceFi
     located = locate(source.path, workspace)
     try:
         filesystem, pattern = fsspec.core.url_to_fs(located)
+        filesystem.invalidate_cache()  # a long-lived process must see what has arrived since it last looked
         found = _matches(filesystem, pattern)
         is_folder = not found and filesystem.isdir(pattern)
     except SourceError:
@@ -50,7 +51,7 @@ def locate(path: str, workspace: Path) -> str:
     Of a chain such as zip://*.txt::archive.zip the last link, the one that lies in a plain store, is resolved.
     """
     *outer, last = path.split("::")
-    if not _PROTOCOL.match(last) and last.rstrip("/") not in fsspec.available_protocols():
+    if not _PROTOCOL.match(last):
         local = Path(last).expanduser()
         base = glob.escape(workspace.absolute().as_posix())
         last = local.as_posix() if local.is_absolute() else f"{base}/{local.as_posix()}"
@@ -68,10 +69,15 @@ def _matches(filesystem: Any, pattern: str) -> dict[str, dict[str, Any]]:
     return {path: info for path, info in found.items() if info.get("type") != "directory"}
 
 
+def _pattern_link(links: list[str]) -> int:
+    """Which link of a chain holds the pattern: zip://*.txt::a.zip its first, simplecache::s3://b/*.txt its second."""
+    return next((n for n, link in enumerate(links) if "://" in link), len(links) - 1)
+
+
 def _literal_start(written: str, pattern: str) -> int:
     """Where the part of the pattern that the user wrote begins: the workspace's own name may hold wildcards."""
-    first = written.split("::")[0]
-    tail = _PROTOCOL.sub("", first, count=1).removeprefix("./")
+    links = written.split("::")
+    tail = _PROTOCOL.sub("", links[_pattern_link(links)], count=1).removeprefix("./")
     return max(0, len(pattern) - len(tail)) if pattern.endswith(tail) else 0
 
 
@@ -86,11 +92,16 @@ def _source_file(
     source: FileSource | WarcFiles, filesystem: Any, located: str, root: str, path: str, info: dict[str, Any]
 ) -> SourceFile:
     uri = path[len(root) :].lstrip("/") if path.startswith(root) else path.lstrip("/")
-    url = filesystem.unstrip_protocol(path)
-    if "::" in located:
-        protocol = located.partition("://")[0]
-        url = f"{protocol}://{path.lstrip('/')}::{located.partition('::')[2]}"
+    links = located.split("::")
+    if len(links) == 1:
+        url = filesystem.unstrip_protocol(path)
+    else:
+        at = _pattern_link(links)
+        protocol, separator, _ = links[at].rpartition("://")
+        links[at] = f"{protocol}{separator}{path.lstrip('/') if separator else path}"
+        url = "::".join(links)
     stamp = next((str(info[name]) for name in _STAMPS if info.get(name) is not None), "")
+    uri = well_formed(uri)
     return SourceFile(source.name, uri, url, int(info.get("size") or 0), stamp, group_of(uri, source.group))
 
 

@@ -87,7 +87,7 @@ class _Samples:
                     yield finished
             self.offset = tar.offset
         # tarfile takes a missing end mark, or bytes that are no header, for the end of the archive.
-        if file.position <= self.offset:
+        if file.position < self.offset + tarfile.BLOCKSIZE:
             raise tarfile.ReadError("the end mark of the archive is missing")
         while rest := stream.read(1 << 16):
             if rest.strip(b"\0"):
