@@ -1,0 +1,190 @@
+"""signals and curated: measure every document once, then decide by rules over what was measured."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headwater.assets.corpus.view import CorpusView, Rows, chunk_rows, raw_of
+from headwater.assets.curation.decide import decide
+from headwater.assets.curation.declaration import list_files
+from headwater.assets.curation.lists import read_list
+from headwater.assets.curation.measure import curate, signal_schema
+from headwater.assets.curation.options import CurationOptions, rules_of
+from headwater.assets.curation.rules import Rule
+from headwater.assets.markdown import markdown_table
+from headwater.assets.plots import bar_table
+from headwater.assets.running import StageContext
+from headwater.assets.schemas import DECISIONS, DOCUMENTS
+from headwater.assets.stages import Outcome, Stage
+from headwater.assets.storage.content import digest_of
+from headwater.assets.storage.records import CheckRecord
+from headwater.assets.storage.tables import read_table, take_rows
+from headwater.assets.workspace import Workspace
+
+# A decision ledger that later stages add to: which text was decided on, and which stage dropped it.
+LEDGER = pa.schema(
+    [*DECISIONS, pa.field("stage", pa.string()), pa.field("content_id", pa.string(), nullable=False)]
+)
+_ORIGIN = ["doc_id", "kept", "rule", "value", "threshold", "detail", "content_id", "format", "url", "license"]
+
+
+@dataclass(frozen=True)
+class ChunkTask:
+    """One chunk of a corpus, with what the step needs to know."""
+
+    view: CorpusView
+    rows: Rows
+    options: CurationOptions
+    rules: tuple[Rule, ...] = ()
+    signals: tuple[str, int] = ("", 0)
+
+
+def lists_fingerprint(stage: Stage, workspace: Workspace) -> str:
+    """Hash of the list files that rules name."""
+    options: CurationOptions = stage.options  # type: ignore[assignment]
+    contents = [hashlib.sha256("\n".join(read_list(path)).encode()).hexdigest() for path in list_files(options)]
+    return digest_of(contents)
+
+
+def materialize_signals(context: StageContext) -> Outcome:
+    """Repairs and measures every readable document."""
+    options: CurationOptions = context.stage.options  # type: ignore[assignment]
+    raw = context.inputs["raw"]
+    view = CorpusView(context.table_url(raw, "documents"), context.table_url(raw, "ledger"), None)
+    chunks = chunk_rows(context, raw)
+    tasks = [ChunkTask(view, rows, options) for rows in chunks]
+    schemas = {"signals": signal_schema(options), "documents": DOCUMENTS}
+    sizes = [float(rows.documents) for rows in chunks]
+    tables, figures = context.run_partitions("measure", _measure, tasks, schemas, sizes, unit="documents")
+    changed = sum(figure["changed"] for figure in figures)
+    metrics = {"documents": tables["documents"].rows, "signals": len(schemas["signals"]) - 1, "changed_texts": changed}
+    outcome = Outcome(tables=tables, metrics=metrics)
+    outcome.markdown["signals"] = _signal_summary(context, outcome)
+    return outcome
+
+
+def _measure(task: ChunkTask) -> Iterator[tuple[str, Any]]:
+    rows = task.rows
+    documents = take_rows(*task.view.documents, rows.first_document, rows.documents, DOCUMENTS.names)
+    ledger = take_rows(*task.view.ledger, rows.first_record, rows.records, _ORIGIN)
+    readable = ledger.filter(ledger["kept"])
+    texts, signals = curate(documents, readable, task.options)
+    changed = pc.sum(pc.not_equal(texts["content_id"], documents["content_id"])).as_py() or 0
+    for name, table in (("documents", texts), ("signals", signals)):
+        for batch in table.combine_chunks().to_batches():
+            yield name, batch
+    yield "figures", {"changed": changed}
+
+
+def _signal_summary(context: StageContext, outcome: Outcome) -> str:
+    table = read_table(context.place.table("signals"), outcome.tables["signals"].version)
+    rows = []
+    for field in table.schema:
+        if not (pa.types.is_floating(field.type) or pa.types.is_integer(field.type)):
+            continue
+        low, middle, high = (pc.quantile(table[field.name], q=[0.05, 0.5, 0.95]).to_pylist() or [None] * 3)[:3]
+        meaning = (field.metadata or {}).get(b"description", b"").decode()
+        rows.append([field.name, *(_short(value) for value in (low, middle, high)), meaning])
+    return markdown_table(["signal", "5 %", "median", "95 %", "meaning"], rows)
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:,.4g}"
+
+
+def materialize_curated(context: StageContext) -> Outcome:
+    """Applies the rules; reads signals and ledgers, never text."""
+    options: CurationOptions = context.stage.options  # type: ignore[assignment]
+    signals = context.inputs["signals"]
+    raw = raw_of(context, signals)
+    view = CorpusView(context.table_url(signals, "documents"), context.table_url(raw, "ledger"), None)
+    rules, stored = tuple(rules_of(options)), context.table_url(signals, "signals")
+    tasks = [ChunkTask(view, rows, options, rules, stored) for rows in chunk_rows(context, raw)]
+    tables, _ = context.run_partitions("decide", _decide, tasks, {"decisions": LEDGER})
+    outcome = Outcome(tables=tables)
+    _describe_decisions(context, outcome, rules)
+    return outcome
+
+
+def _decide(task: ChunkTask) -> Iterator[tuple[str, Any]]:
+    rows = task.rows
+    ledger = take_rows(*task.view.ledger, rows.first_record, rows.records, _ORIGIN)
+    names = sorted({"doc_id", *(rule.signal for rule in task.rules)})
+    signals = take_rows(*task.signals, rows.first_document, rows.documents, names)
+    texts = take_rows(*task.view.documents, rows.first_document, rows.documents, ["doc_id", "content_id"])
+    decided = decide(signals, ledger, task.rules)
+    for batch in merge_decisions(ledger, decided, texts["content_id"], "curated").to_batches():
+        yield "decisions", batch
+
+
+def merge_decisions(ledger: pa.Table, decided: pa.Table, content: pa.ChunkedArray, stage: str) -> pa.Table:
+    """One row for every record met: what reading dropped keeps its reason, the rest gets this stage's decision.
+
+    Args:
+        ledger: raw ledger rows of a chunk, with their `kept` and reason.
+        decided: decisions of the readable ones, in the same order.
+        content: content_id of each of them.
+        stage: the stage that decided.
+    """
+    places = pa.array(_places(ledger["kept"]), mask=~ledger["kept"].to_numpy())
+    columns: dict[str, Any] = {"doc_id": ledger["doc_id"]}
+    for name in DECISIONS.names[1:]:
+        taken = decided[name].take(places)
+        columns[name] = pc.if_else(ledger["kept"], taken, ledger[name])
+    dropped_by = pc.if_else(ledger["kept"], pa.scalar(stage), pa.scalar("raw"))
+    columns["stage"] = pc.if_else(columns["kept"], pa.scalar(None, pa.string()), dropped_by)
+    columns["content_id"] = pc.if_else(ledger["kept"], content.take(places), ledger["content_id"])
+    return pa.table(columns, schema=LEDGER).combine_chunks()
+
+
+def _places(kept: pa.ChunkedArray) -> Any:
+    mask = kept.to_numpy()
+    return mask.cumsum() - 1
+
+
+def _describe_decisions(context: StageContext, outcome: Outcome, rules: tuple[Rule, ...]) -> None:
+    columns = ["kept", "rule", "stage"]
+    decisions = read_table(context.place.table("decisions"), outcome.tables["decisions"].version, columns)
+    reasons = drop_reasons(decisions, "curated")
+    by_name = {rule.name: rule for rule in rules}
+    outcome.metrics = decision_metrics(decisions, "curated")
+    outcome.markdown["drop reasons"] = markdown_table(
+        ["rule", "documents", "drops when", "source"],
+        [[name, f"{count:,}", _expression(by_name.get(name)), _source(by_name.get(name))] for name, count in reasons],
+    )
+    if reasons:
+        outcome.plots["Dropped by rule"] = bar_table(reasons, "Dropped by rule")
+    outcome.checks = [
+        CheckRecord(
+            name="keeps_documents",
+            passed=outcome.metrics["kept"] > 0,
+            blocking=True,
+            description=f"{outcome.metrics['kept']:,} documents pass the rules.",
+        )
+    ]
+
+
+def _expression(rule: Rule | None) -> str:
+    return f"`{rule.expression()}`" if rule else ""
+
+
+def _source(rule: Rule | None) -> str:
+    return rule.source if rule else ""
+
+
+def drop_reasons(decisions: pa.Table, stage: str) -> list[tuple[str, int]]:
+    """(rule, documents) that a stage dropped, most frequent first."""
+    own = decisions.filter(pc.equal(decisions["stage"], stage))
+    return Counter(own["rule"].to_pylist()).most_common()
+
+
+def decision_metrics(decisions: pa.Table, stage: str) -> dict[str, Any]:
+    """How many documents reached a stage, and how many left it."""
+    kept = pc.sum(decisions["kept"]).as_py() or 0
+    dropped = sum(count for _, count in drop_reasons(decisions, stage))
+    return {"documents_in": kept + dropped, "kept": kept, "dropped": dropped}
