@@ -11,12 +11,11 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Literal, Protocol, Self, TextIO, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, Self, TextIO, get_args
 
-from rich.console import Console
-from rich.progress import BarColumn, TaskID, TextColumn
-from rich.progress import Progress as RichProgress
-from rich.table import Column
+if TYPE_CHECKING:  # rich is loaded with the first bar, so that logs and workers never pay for it
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
 
 Mode = Literal["bar", "plain", "off"]
 
@@ -193,9 +192,17 @@ class _Lines:
         self._write(f"{progress.description}: {outcome} {progress.summary(now)}")
 
 
-def _text(template: str) -> TextColumn:
+def _new_display(stream: TextIO | None) -> "RichProgress":
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+    from rich.table import Column
+
     # Notes come from data: square brackets in them are no markup.
-    return TextColumn(template, markup=False, table_column=Column(no_wrap=True))
+    texts = [
+        TextColumn(template, markup=False, table_column=Column(no_wrap=True))
+        for template in ("{task.description}", "{task.fields[state]}")
+    ]
+    return Progress(texts[0], BarColumn(24), texts[1], console=Console(file=stream, stderr=stream is None))
 
 
 class _Display:
@@ -206,11 +213,10 @@ class _Display:
         self._rich: RichProgress | None = None
         self._open = 0
 
-    def add(self, description: str, total: float | None, stream: TextIO | None) -> tuple[RichProgress, TaskID]:
+    def add(self, description: str, total: float | None, stream: TextIO | None) -> "tuple[RichProgress, TaskID]":
         with self._lock:
             if self._rich is None:
-                columns = (_text("{task.description}"), BarColumn(24), _text("{task.fields[state]}"))
-                self._rich = RichProgress(*columns, console=Console(file=stream, stderr=stream is None))
+                self._rich = _new_display(stream)
                 self._rich.start()
             self._open += 1
             return self._rich, self._rich.add_task(description, total=total, state="")
@@ -234,7 +240,7 @@ class _Bar:
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
         self._rich: RichProgress | None = None
-        self._task = TaskID(0)
+        self._task: TaskID | None = None
 
     def open(self, progress: Progress, now: float) -> None:
         self._rich, self._task = _display.add(progress.description, progress.total, self._stream)
@@ -244,12 +250,12 @@ class _Bar:
 
     def close(self, progress: Progress, now: float, failed: bool) -> None:
         self._set(progress, ("stopped at " if failed else "") + progress.summary(now))
-        if self._rich is not None:
+        if self._rich is not None and self._task is not None:
             self._rich.stop_task(self._task)
             _display.release()
 
     def _set(self, progress: Progress, state: str) -> None:
-        if self._rich is not None:
+        if self._rich is not None and self._task is not None:
             self._rich.update(self._task, completed=progress.done, total=progress.total, state=state)
 
 
