@@ -19,9 +19,14 @@ from headwater.models.backbones.rotary import rotary_table, rotate
 
 
 class KeyValueCache:
-    """Keys and values of the tokens seen so far, for generation: room for `capacity` tokens per row."""
+    """Keys and values of the tokens seen so far, for generation: room for `capacity` tokens per row.
 
-    def __init__(self, options: DecoderOptions, batch: int, capacity: int, device: torch.device, dtype: torch.dtype):
+    `like` is a tensor of the model's, for its device and type.
+    """
+
+    def __init__(
+        self, options: DecoderOptions, batch: int, capacity: int, device: torch.device, dtype: torch.dtype
+    ) -> None:
         shape = (2, options.layers, batch, options.groups, capacity, options.head_width)
         self.stored = torch.zeros(shape, device=device, dtype=dtype)
         self.length = 0
@@ -37,7 +42,7 @@ class KeyValueCache:
 class Attention(nn.Module):
     """Grouped-query attention with rotary positions."""
 
-    def __init__(self, options: DecoderOptions):
+    def __init__(self, options: DecoderOptions) -> None:
         super().__init__()
         self.head_width = options.head_width
         inner, shared = options.heads * options.head_width, options.groups * options.head_width
@@ -62,7 +67,7 @@ class Attention(nn.Module):
 class FeedForward(nn.Module):
     """SwiGLU: down(silu(gate(x)) * up(x)) (Shazeer 2020, arXiv:2002.05202)."""
 
-    def __init__(self, options: DecoderOptions):
+    def __init__(self, options: DecoderOptions) -> None:
         super().__init__()
         self.gate = nn.Linear(options.width, options.inner_width, bias=False)
         self.up = nn.Linear(options.width, options.inner_width, bias=False)
@@ -75,7 +80,7 @@ class FeedForward(nn.Module):
 class Block(nn.Module):
     """Attention and feed-forward, each on the normalised residual stream and added back to it."""
 
-    def __init__(self, options: DecoderOptions):
+    def __init__(self, options: DecoderOptions) -> None:
         super().__init__()
         self.attention_norm = nn.RMSNorm(options.width, eps=options.norm_epsilon)
         self.attention = Attention(options)
@@ -98,7 +103,7 @@ class Decoder(nn.Module):
 
     turns: Tensor
 
-    def __init__(self, options: DecoderOptions):
+    def __init__(self, options: DecoderOptions) -> None:
         super().__init__()
         self.options = options
         self.embedding = nn.Embedding(options.vocabulary_size, options.width)
@@ -145,7 +150,9 @@ class Decoder(nn.Module):
         self.turns.copy_(self._turns(self.turns.device))
         return self
 
-    def forward(self, tokens_BL: Tensor, segments_BL: Tensor | None = None, cache: KeyValueCache | None = None) -> Tensor:
+    def forward(
+        self, tokens_BL: Tensor, segments_BL: Tensor | None = None, cache: KeyValueCache | None = None
+    ) -> Tensor:
         """Normalised hidden states (B, L, W) of token ids (B, L).
 
         `segments_BL` numbers the documents of packed samples: attention stays inside a document and positions restart

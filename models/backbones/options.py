@@ -8,27 +8,28 @@ from headwater.models.options import Options
 
 
 class DecoderOptions(Options):
-    """A decoder transformer of the Llama family: pre-norm RMSNorm, rotary positions, SwiGLU, grouped-query attention."""
+    """A Llama-family decoder: pre-norm RMSNorm, rotary positions, SwiGLU, grouped-query attention."""
 
-    kind: Literal["decoder"] = Field("decoder", description="A causal decoder transformer.")
-    width: int = Field(256, description="Numbers per token in the residual stream.")
-    layers: int = Field(6, description="Number of transformer blocks.")
-    heads: int = Field(4, description="Query heads per block; the width must be a multiple of it.")
+    kind: Literal["decoder"] = Field(default="decoder", description="A causal decoder transformer.")
+    width: int = Field(default=256, description="Numbers per token in the residual stream.")
+    layers: int = Field(default=6, description="Number of transformer blocks.")
+    heads: int = Field(default=4, description="Query heads per block; the width must be a multiple of it.")
     key_value_heads: int | None = Field(
-        None, description="Key and value heads shared by groups of query heads; as many as `heads` when unset."
+        default=None, description="Key and value heads shared by groups of query heads; as many as `heads` when unset."
     )
     feed_forward_width: int | None = Field(
-        None, description="Inner width of the SwiGLU layer; 8/3 of the width, rounded up to a multiple of 64, when unset."
+        default=None,
+        description="Inner width of the SwiGLU layer; unset: 8/3 of the width, rounded up to a multiple of 64.",
     )
-    vocabulary_size: int = Field(4096, description="Number of token ids, special tokens included.")
-    context_length: int = Field(512, description="Longest sequence in tokens.")
-    rope_base: float = Field(10000.0, description="Base of the rotary wavelengths; larger reaches farther.")
-    norm_epsilon: float = Field(1e-5, description="Added to the mean square in RMSNorm.")
-    tied: bool = Field(True, description="Use the embedding matrix as the output matrix too.")
+    vocabulary_size: int = Field(default=4096, description="Number of token ids, special tokens included.")
+    context_length: int = Field(default=512, description="Longest sequence in tokens.")
+    rope_base: float = Field(default=10000.0, description="Base of the rotary wavelengths; larger reaches farther.")
+    norm_epsilon: float = Field(default=1e-5, description="Added to the mean square in RMSNorm.")
+    tied: bool = Field(default=True, description="Use the embedding matrix as the output matrix too.")
     attention: Literal["sdpa", "flex"] = Field(
-        "sdpa",
-        description="Kernel for packed documents: PyTorch's scaled_dot_product_attention with a mask, or flex attention "
-        "(CUDA only; elsewhere sdpa is used).",
+        default="sdpa",
+        description="Kernel for packed documents: PyTorch's scaled_dot_product_attention with a mask, or flex "
+        "attention (CUDA only; elsewhere sdpa is used).",
     )
 
     @model_validator(mode="after")

@@ -24,7 +24,7 @@ class Term(NamedTuple):
     """One part of a loss: `total` is a scalar sum with gradient, `count` the number of things summed (a scalar)."""
 
     total: Tensor
-    count: Tensor
+    count: Tensor  # type: ignore[assignment]  # a field, not tuple.count
 
 
 class Losses(NamedTuple):
