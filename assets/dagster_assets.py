@@ -1,11 +1,11 @@
 """Stages as Dagster assets: keys, groups, checks, versions, and metadata that people can read on the asset's page."""
 
-import base64
 from collections.abc import Iterable
 from typing import Any
 
 import dagster as dg
 
+from headwater.assets.plots import as_markdown_image
 from headwater.assets.running import RunResult, run_stage
 from headwater.assets.stages import Stage
 from headwater.assets.storage.content import digest_of
@@ -91,8 +91,7 @@ def _plots(store: Store, record: Record) -> Iterable[tuple[str, str]]:
     for title, name in record.plots.items():
         svg = place.read_text(f"{place.folder(record.digest)}/{name}")
         if svg:
-            data = base64.b64encode(svg.encode()).decode()
-            yield title, f"![{title}](data:image/svg+xml;base64,{data})"
+            yield title, as_markdown_image(svg, title)
 
 
 def _column_schema(columns: dict[str, str]) -> dg.TableSchema:

@@ -33,6 +33,7 @@ class Stage:
     kind: str  # Corpus, Fit, …
     function: str  # "package.module:function", called with a StageContext, returns an Outcome
     options: Options
+    determining: Mapping[str, Any] | None = None  # the part of the options that decides content; None: all of them
     inputs: Mapping[str, str] = field(default_factory=dict)  # role → asset "component/stage"
     outside: str | None = None  # "package.module:function" (stage, workspace) → hash of what lies outside the graph
     code: int = 1
@@ -53,7 +54,9 @@ class Stage:
 
     @property
     def identity_options(self) -> dict[str, Any]:
-        """The options as JSON values, defaults included."""
+        """The options that determine content as JSON values, defaults included."""
+        if self.determining is not None:
+            return dict(self.determining)
         return self.options.model_dump(mode="json")
 
     def code_record(self) -> CodeRecord:

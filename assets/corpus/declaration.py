@@ -17,7 +17,10 @@ class RawOptions(Options):
     )
     limits: ReadLimits = Field(default_factory=ReadLimits, description="Bounds of reading.")
     max_unreadable_share: float = Field(
-        0.1, ge=0, le=1, description="Share of records that may be unreadable; with more, what is downstream is blocked."
+        0.1,
+        ge=0,
+        le=1,
+        description="Share of records that may be unreadable; with more, what is downstream is blocked.",
     )
 
     @field_validator("sources")

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from headwater.assets.options import Options
 
 Format = Literal["auto", "code", "prose", "data"]
+EncodingErrors = Literal["drop", "replace"]
 
 
 class SourceOptions(Options):
@@ -30,7 +31,7 @@ class SourceOptions(Options):
     date: str | None = Field(
         None, description="Date (ISO 8601) of documents that carry none themselves; earlier duplicates are kept."
     )
-    encoding_errors: Literal["drop", "replace"] = Field(
+    encoding_errors: EncodingErrors = Field(
         "drop",
         description="Bytes that are not valid text: `drop` the document and say where, or `replace` each by U+FFFD.",
     )

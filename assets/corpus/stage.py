@@ -1,15 +1,15 @@
 """raw: every record that the sources deliver, read once, in partitions of whole files.
 
 Two tables with the same order: `documents` (text of what could be read) and `ledger` (one row per record met, with the
-reason where it could not). `partitions` says how many rows of each a partition gave, so that later stages can work on
-the same ranges without searching.
+reason where it could not). `chunks` says how many rows of each belong together (about 16 MB of text), so that later
+stages work on the same ranges without searching, however large a file was.
 """
 
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,21 +21,12 @@ from headwater.assets.running import StageContext
 from headwater.assets.schemas import DOCUMENTS, RAW_LEDGER
 from headwater.assets.stages import Outcome, Stage
 from headwater.assets.storage.content import digest_of
-from headwater.assets.storage.records import CheckRecord, Record
-from headwater.assets.storage.tables import read_table, scan_batches
+from headwater.assets.storage.records import CheckRecord
+from headwater.assets.storage.tables import scan_batches
 from headwater.assets.markdown import markdown_table
 from headwater.assets.workspace import Workspace
 
-PARTITIONS = pa.schema([("partition", pa.int64()), ("documents", pa.int64()), ("records", pa.int64())])
-
-
-class Rows(NamedTuple):
-    """A partition's rows: [first, first + count) of the documents and of the ledger."""
-
-    first_document: int
-    documents: int
-    first_record: int
-    records: int
+CHUNKS = pa.schema([("chunk", pa.int64()), ("documents", pa.int64()), ("records", pa.int64())])
 
 
 @dataclass(frozen=True)
@@ -69,8 +60,9 @@ def materialize_raw(context: StageContext) -> Outcome:
     sizes = [sum(f.size for f in part) / 1e6 for part in parts]
     schemas = {"documents": DOCUMENTS, "ledger": RAW_LEDGER}
     tables, figures = context.run_partitions("read", _read, tasks, schemas, sizes, unit="MB")
-    tables["partitions"] = context.write_table("partitions", _partitions_table(figures))
-    outcome = Outcome(tables={"ledger": tables.pop("ledger"), **tables})
+    content = digest_of({name: table.content for name, table in tables.items()})
+    tables["chunks"] = context.write_table("chunks", _chunks_table(figures))  # execution's matter, not content
+    outcome = Outcome(tables={"ledger": tables.pop("ledger"), **tables}, content=content)
     _describe(context, outcome, len(files))
     return outcome
 
@@ -80,29 +72,18 @@ def _files(options: RawOptions, root: Path) -> list[SourceFile]:
 
 
 def _read(task: ReadTask) -> Iterator[tuple[str, Any]]:
-    documents = records = 0
+    chunks = []
     for text, ledger in read_partition(task.sources, task.files, task.held_out, task.limits):
-        documents += text.num_rows
-        records += ledger.num_rows
+        chunks.append([text.num_rows, ledger.num_rows])
         yield "documents", text
         yield "ledger", ledger
-    yield "figures", {"documents": documents, "records": records}
+    yield "figures", {"chunks": chunks}
 
 
-def _partitions_table(figures: list[dict[str, Any]]) -> pa.Table:
-    rows = [{"partition": n, "documents": f["documents"], "records": f["records"]} for n, f in enumerate(figures)]
-    return pa.Table.from_pylist(rows, schema=PARTITIONS)
-
-
-def partition_rows(context: StageContext, raw: Record) -> list[Rows]:
-    """The row ranges of a raw record's partitions, in order."""
-    url, version = context.table_url(raw, "partitions")
-    table = read_table(url, version).sort_by("partition")
-    found, document, record = [], 0, 0
-    for documents, records in zip(table["documents"].to_pylist(), table["records"].to_pylist(), strict=True):
-        found.append(Rows(document, documents, record, records))
-        document, record = document + documents, record + records
-    return found
+def _chunks_table(figures: list[dict[str, Any]]) -> pa.Table:
+    chunks = [chunk for part in figures for chunk in part["chunks"]]
+    rows = [{"chunk": n, "documents": documents, "records": records} for n, (documents, records) in enumerate(chunks)]
+    return pa.Table.from_pylist(rows, schema=CHUNKS)
 
 
 def _describe(context: StageContext, outcome: Outcome, files: int) -> None:

@@ -27,9 +27,7 @@ from headwater.assets.storage.tables import read_table, take_rows
 from headwater.assets.workspace import Workspace
 
 # A decision ledger that later stages add to: which text was decided on, and which stage dropped it.
-LEDGER = pa.schema(
-    [*DECISIONS, pa.field("stage", pa.string()), pa.field("content_id", pa.string(), nullable=False)]
-)
+LEDGER = pa.schema([*DECISIONS, pa.field("stage", pa.string()), pa.field("content_id", pa.string(), nullable=False)])
 _ORIGIN = ["doc_id", "kept", "rule", "value", "threshold", "detail", "content_id", "format", "url", "license"]
 
 

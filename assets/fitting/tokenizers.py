@@ -1,8 +1,8 @@
 """A tokenizer whose special tokens no text can spell.
 
 In a `tokenizer.json` special tokens are *added tokens*, and Hugging Face's encoder looks for them in the text: a
-document that mentions `<|endoftext|>` would end there. So a tokenizer has a *plain* twin without its special tokens, in
-which those characters are ordinary ones. Documents are encoded by the twin; special tokens are set by number, by the
+document that mentions `<|endoftext|>` would end there. So a tokenizer has a *plain* twin that looks for none, to which
+those characters are ordinary ones. Documents are encoded by the twin; special tokens are set by number, by the
 program. The file that is published is the untouched one, which every Hugging Face library reads.
 """
 
@@ -82,14 +82,10 @@ def check_tokenizer(text: str, end_of_text: str, pad: str | None, name: str) -> 
         tokenizer = Tokenizer.from_str(text)
     except Exception as error:  # the library raises the bare Exception class
         raise ValueError(f"{name}: not a readable tokenizer.json ({error})") from error
-    ids = {}
-    for field, token in (("end_of_text", end_of_text), ("pad", pad or end_of_text)):
-        ids[field] = tokenizer.token_to_id(token)
-        if ids[field] is None:
-            special = sorted(t.content for t in tokenizer.get_added_tokens_decoder().values())
-            raise ValueError(
-                f"{name}: there is no token {token!r}; set `{field}` to one of its special tokens: {special}"
-            )
+    ids = {
+        "end_of_text": _id_of(tokenizer, end_of_text, "end_of_text", name),
+        "pad": _id_of(tokenizer, pad or end_of_text, "pad", name),
+    }
     special_ids = {i for i, t in tokenizer.get_added_tokens_decoder().items() if t.special} | set(ids.values())
     fitted = FittedTokenizer(
         json=text,
@@ -104,15 +100,17 @@ def check_tokenizer(text: str, end_of_text: str, pad: str | None, name: str) -> 
     return fitted
 
 
+def _id_of(tokenizer: Tokenizer, token: str, field: str, name: str) -> int:
+    number = tokenizer.token_to_id(token)
+    if number is None:
+        special = sorted(t.content for t in tokenizer.get_added_tokens_decoder().values())
+        raise ValueError(f"{name}: there is no token {token!r}; set `{field}` to one of its special tokens: {special}")
+    return number
+
+
 def _refuse_spelled_specials(fitted: FittedTokenizer, name: str) -> None:
     """Encode the names of the special tokens and look whether one comes out as itself."""
-    try:
-        twin = fitted.plain
-    except Exception as error:  # the library raises the bare Exception class
-        raise ValueError(
-            f"{name}: its special tokens are also parts of ordinary words ({error}); "
-            "give it special tokens that no word can form, such as <|endoftext|>"
-        ) from error
+    twin = fitted.plain
     for token in (fitted.end_of_text, fitted.pad):
         number = fitted.tokenizer.token_to_id(token)
         for text in (token, f"a {token} b", f"a{token}b"):
@@ -123,14 +121,13 @@ def _refuse_spelled_specials(fitted: FittedTokenizer, name: str) -> None:
 
 
 def _plain_twin(text: str, named: tuple[str, ...]) -> Tokenizer:
-    """The tokenizer less its special tokens: neither matched in text nor formed by merging."""
+    """The same tokenizer, which looks for no special token in a text; words added without being special stay tokens."""
     content = json.loads(text)
-    special = {t["content"] for t in content["added_tokens"] if t["special"]} | set(named)
-    content["added_tokens"] = [t for t in content["added_tokens"] if t["content"] not in special]
-    content["truncation"] = content["padding"] = None
-    model = content["model"]
-    if isinstance(model.get("vocab"), dict):
-        # A model needs its own unknown token; no other special one may be reached from text.
-        special.discard(model.get("unk_token"))
-        model["vocab"] = {token: number for token, number in model["vocab"].items() if token not in special}
-    return Tokenizer.from_str(json.dumps(content))
+    for token in content["added_tokens"]:
+        token["special"] = token["special"] or token["content"] in named
+    # The switch leaves the tokens in their places: taking them out would number the other added ones anew.
+    twin = Tokenizer.from_str(json.dumps(content))
+    twin.encode_special_tokens = True
+    twin.no_padding()
+    twin.no_truncation()
+    return twin

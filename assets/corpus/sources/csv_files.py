@@ -103,24 +103,28 @@ def read(source: CsvFiles, file: SourceFile, limits: ReadLimits) -> Iterator[Rea
     Raises SourceError when the header lacks a column that the source names.
     """
     csv.field_size_limit(max(csv.field_size_limit(), min(limits.max_bytes, sys.maxsize)))
-    keys = Keys()
     with open_chunks(file) as chunks:
         feed = _Feed(bounded_lines(chunks, limits.max_bytes), limits.max_bytes)
-        header: list[str] | None = None
+        rows = _rows(feed, source.delimiter or _delimiter_of(file.uri))
+        first = next(rows, None)
+        if first is None:
+            yield _nothing(file, feed)
+            return
+        table = _Table(source, file, _header(first, source, file), limits)
         number = 0
-        for row in _rows(feed, source.delimiter or _delimiter_of(file.uri)):
-            if header is None:
-                header = _header(row, source, file)
-                continue
+        for row in rows:
             if feed.fault is not None and isinstance(row, csv.Error):
                 continue  # the cut-off row, reported below
-            yield _record(source, file, header, row, number, feed, keys, limits)
+            yield table.record(row, number, feed)
             number += 1
         if feed.fault is not None:
-            where = f"{file.uri}, row {number:,} from line {feed.first_line:,}"
-            yield dropped(f"row={number}", feed.size, "truncated", f"{where}: {feed.fault}")
-        elif header is None:
-            yield dropped("", 0, "empty", f"{file.uri}: no header line and no rows")
+            yield dropped(f"row={number}", feed.size, "truncated", f"{table.where(number, feed)}: {feed.fault}")
+
+
+def _nothing(file: SourceFile, feed: _Feed) -> ReadRecord:
+    if feed.fault is not None:
+        return dropped("", feed.size, "truncated", f"{file.uri}: {feed.fault}")
+    return dropped("", 0, "empty", f"{file.uri}: no header line and no rows")
 
 
 def _delimiter_of(name: str) -> str:
@@ -141,34 +145,43 @@ def _header(row: list[str] | Exception, source: CsvFiles, file: SourceFile) -> l
     return row
 
 
-def _record(
-    source: CsvFiles,
-    file: SourceFile,
-    header: list[str],
-    row: list[str] | Exception,
-    number: int,
-    feed: _Feed,
-    keys: Keys,
-    limits: ReadLimits,
-) -> ReadRecord:
-    place, where = f"row={number}", f"{file.uri}, row {number:,} from line {feed.first_line:,}"
-    if isinstance(row, _RowTooLarge):
-        return too_large(place, row.size, limits.max_bytes, where)
-    if isinstance(row, Exception):
-        return _unparsed(place, where, row, feed)
-    if not row:
-        return dropped(place, feed.size, "empty", f"{where}: an empty line")
-    if len(row) != len(header):
-        detail = f"{where}: {len(row)} cells under {len(header)} columns; quote cells that contain the delimiter"
-        return dropped(place, feed.size, "not_csv", detail)
-    cells: dict[str, object] = dict(zip(header, row, strict=True))
-    try:
-        raw = str(cells[source.text_field]).encode("utf-8", "surrogateescape")
-        cells[source.text_field] = decode(raw, source.encoding_errors)
-    except Undecodable as fault:
-        return dropped(place, feed.size, "not_utf8", f"{where}: {fault} of the cell")
-    key = keys.of(cells.get(source.id_field) if source.id_field else None, place)
-    return record_of_object(cells, key, feed.size, where, source, source.encoding_errors)
+class _Table:
+    """Turns a file's rows into records."""
+
+    def __init__(self, source: CsvFiles, file: SourceFile, header: list[str], limits: ReadLimits) -> None:
+        self._source = source
+        self._file = file
+        self._header = header
+        self._limit = limits.max_bytes
+        self._keys = Keys()
+
+    def where(self, number: int, feed: _Feed) -> str:
+        """The place of a row, for people."""
+        return f"{self._file.uri}, row {number:,} from line {feed.first_line:,}"
+
+    def record(self, row: list[str] | Exception, number: int, feed: _Feed) -> ReadRecord:
+        """The record of one parsed row, or of the fault met in its place."""
+        place, where = f"row={number}", self.where(number, feed)
+        if isinstance(row, _RowTooLarge):
+            return too_large(place, row.size, self._limit, where)
+        if isinstance(row, Exception):
+            return _unparsed(place, where, row, feed)
+        if not row:
+            return dropped(place, feed.size, "empty", f"{where}: an empty line")
+        if len(row) != len(self._header):
+            detail = f"{where}: {len(row)} cells under {len(self._header)} columns; quote cells that hold the delimiter"
+            return dropped(place, feed.size, "not_csv", detail)
+        return self._of_cells(dict(zip(self._header, row, strict=True)), place, where, feed.size)
+
+    def _of_cells(self, cells: dict[str, object], place: str, where: str, size: int) -> ReadRecord:
+        source = self._source
+        key = self._keys.of(cells[source.id_field] if source.id_field else None, place)
+        try:
+            raw = str(cells[source.text_field]).encode("utf-8", "surrogateescape")
+            cells[source.text_field] = decode(raw, source.encoding_errors)
+        except Undecodable as fault:
+            return dropped(key, size, "not_utf8", f"{where}: {fault} of the cell")
+        return record_of_object(cells, key, size, where, source, source.encoding_errors)
 
 
 def _unparsed(place: str, where: str, fault: Exception, feed: _Feed) -> ReadRecord:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from headwater.assets.corpus.options import JsonLines, ReadLimits, RecordFields
+from headwater.assets.corpus.options import EncodingErrors, JsonLines, ReadLimits, RecordFields
 from headwater.assets.corpus.sources.lines import Line, bounded_lines
 from headwater.assets.corpus.sources.mapped import Keys, fields_of
 from headwater.assets.corpus.sources.opening import open_chunks
@@ -37,7 +37,7 @@ def parse_object(written: str) -> dict[str, object]:
 
 
 def record_of_object(
-    record: dict[str, object], key: str, raw_bytes: int, where: str, options: RecordFields, errors: str
+    record: dict[str, object], key: str, raw_bytes: int, where: str, options: RecordFields, errors: EncodingErrors
 ) -> ReadRecord:
     """The record that a mapping stands for: its text field and what else the options name."""
     fields = fields_of(record, options)
@@ -48,7 +48,7 @@ def record_of_object(
         detail = f"{where}: field {options.text_field!r} {found} (fields: {others}); set text_field"
         return dropped(key, raw_bytes, "missing_text", detail, fields)
     try:
-        text = checked(text, "replace" if errors == "replace" else "drop")
+        text = checked(text, errors)
     except Undecodable as fault:
         return dropped(key, raw_bytes, "not_utf8", f"{where}: {fault}", fields)
     return record_of_text(key, text, raw_bytes, where, fields)

@@ -35,12 +35,9 @@ def read(source: ParquetFiles, file: SourceFile, limits: ReadLimits) -> Iterator
         except _FAULTS as fault:
             yield dropped("", file.size, "truncated", f"{file.uri}: {fault}; the file is cut off, or no Parquet file")
             return
-        columns = _columns(source, file, table.schema_arrow)
-        keys = Keys()
-        first = 0
+        rows = _Rows(source, file, table, limits)
         for group in range(table.metadata.num_row_groups):
-            yield from _row_group(source, file, table, group, first, columns, keys, limits)
-            first += table.metadata.row_group(group).num_rows
+            yield from rows.of_group(group)
 
 
 def _columns(source: ParquetFiles, file: SourceFile, schema: pa.Schema) -> list[str]:
@@ -66,33 +63,52 @@ def _is_text(kind: pa.DataType) -> bool:
     return any(test(inner) for test in (*tests, pa.types.is_binary, pa.types.is_large_binary))
 
 
-def _row_group(
-    source: ParquetFiles,
-    file: SourceFile,
-    table: pq.ParquetFile,
-    group: int,
-    first: int,
-    columns: list[str],
-    keys: Keys,
-    limits: ReadLimits,
-) -> Iterator[ReadRecord]:
-    row = first
-    batches = table.iter_batches(_ROWS, row_groups=[group], columns=columns)
-    while True:
+class _Rows:
+    """Turns a file's rows into records, row group after row group."""
+
+    def __init__(self, source: ParquetFiles, file: SourceFile, table: pq.ParquetFile, limits: ReadLimits) -> None:
+        self._source = source
+        self._file = file
+        self._table = table
+        self._columns = _columns(source, file, table.schema_arrow)
+        self._limit = limits.max_bytes
+        self._keys = Keys()
+        self._end = 0
+
+    def of_group(self, group: int) -> Iterator[ReadRecord]:
+        """The records of the next row group."""
+        row, self._end = self._end, self._end + self._table.metadata.row_group(group).num_rows
+        batches = self._table.iter_batches(_ROWS, row_groups=[group], columns=self._columns)
+        while True:
+            try:
+                batch = next(batches)
+                cells = {name: _python_values(batch.column(name)) for name in self._columns}
+            except StopIteration:
+                return
+            except _FAULTS as fault:
+                place = f"{self._file.uri}, rows {row:,} to {self._end - 1:,}"
+                yield dropped(f"row={row}", 0, "unreadable", f"{place}: row group {group} is damaged ({fault})")
+                return
+            for index in range(batch.num_rows):
+                yield self._record({name: values[index] for name, values in cells.items()}, row)
+                row += 1
+
+    def _record(self, record: dict[str, Any], row: int) -> ReadRecord:
+        place, where, source = f"row={row}", f"{self._file.uri}, row {row:,}", self._source
+        raw = record[source.text_field]
+        size = len(raw) if raw is not None else 0
+        if size > self._limit:
+            return too_large(place, size, self._limit, where)
+        cells: dict[str, object] = {
+            name: value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+            for name, value in record.items()
+        }
+        key = self._keys.of(cells[source.id_field] if source.id_field else None, place)
         try:
-            batch = next(batches)
-            cells = {name: _python_values(batch.column(name)) for name in columns}
-        except StopIteration:
-            return
-        except _FAULTS as fault:
-            last = first + table.metadata.row_group(group).num_rows - 1
-            detail = f"{file.uri}, rows {row:,} to {last:,}: row group {group} is damaged ({fault})"
-            yield dropped(f"row={row}", 0, "unreadable", detail)
-            return
-        for index in range(batch.num_rows):
-            record = {name: values[index] for name, values in cells.items()}
-            yield _record(source, file, record, row, keys, limits)
-            row += 1
+            cells[source.text_field] = None if raw is None else decode(raw, source.encoding_errors)
+        except Undecodable as fault:
+            return dropped(key, size, "not_utf8", f"{where}: {fault} of the value")
+        return record_of_object(cells, key, size, where, source, source.encoding_errors)
 
 
 def _python_values(column: pa.Array) -> list[Any]:
@@ -104,24 +120,3 @@ def _python_values(column: pa.Array) -> list[Any]:
     elif pa.types.is_string_view(column.type):
         column = column.cast(pa.binary_view())
     return column.to_pylist()
-
-
-def _record(
-    source: ParquetFiles, file: SourceFile, record: dict[str, Any], row: int, keys: Keys, limits: ReadLimits
-) -> ReadRecord:
-    place, where = f"row={row}", f"{file.uri}, row {row:,}"
-    raw = record[source.text_field]
-    size = len(raw) if raw is not None else 0
-    if size > limits.max_bytes:
-        return too_large(place, size, limits.max_bytes, where)
-    cells: dict[str, object] = {
-        name: value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-        for name, value in record.items()
-        if name != source.text_field
-    }
-    key = keys.of(cells.get(source.id_field) if source.id_field else None, place)
-    try:
-        cells[source.text_field] = None if raw is None else decode(raw, source.encoding_errors)
-    except Undecodable as fault:
-        return dropped(key, size, "not_utf8", f"{where}: {fault} of the value")
-    return record_of_object(cells, key, size, where, source, source.encoding_errors)

@@ -6,7 +6,9 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
+
+from headwater.assets.corpus.options import EncodingErrors
 
 BYTE_ORDER_MARK = codecs.BOM_UTF8
 
@@ -74,7 +76,7 @@ class Undecodable(ValueError):
     """Bytes or characters that are not valid text."""
 
 
-def decode(raw: bytes, errors: Literal["drop", "replace"], start: int = 0, encoding: str = "utf-8") -> str:
+def decode(raw: bytes, errors: EncodingErrors, start: int = 0, encoding: str = "utf-8") -> str:
     """Decode bytes strictly, or with U+FFFD for each fault if `errors` is "replace".
 
     `start` is where `raw` begins in its decompressed file, so that Undecodable can name the byte within the file.
@@ -95,7 +97,7 @@ def well_formed(text: str) -> str:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def checked(text: str, errors: Literal["drop", "replace"]) -> str:
+def checked(text: str, errors: EncodingErrors) -> str:
     """The text if UTF-8 can express it; a lone surrogate is replaced, or refused with Undecodable."""
     try:
         text.encode()

@@ -3,7 +3,7 @@
 import codecs
 from collections.abc import Iterator
 
-from headwater.assets.corpus.options import ReadLimits, TextFiles
+from headwater.assets.corpus.options import EncodingErrors, ReadLimits, TextFiles
 from headwater.assets.corpus.sources.opening import Truncated, open_chunks
 from headwater.assets.corpus.sources.records import (
     ReadRecord,
@@ -23,7 +23,7 @@ def read(source: TextFiles, file: SourceFile, limits: ReadLimits) -> Iterator[Re
     yield whole_file(file, limits, source.encoding, source.encoding_errors)
 
 
-def whole_file(file: SourceFile, limits: ReadLimits, encoding: str, errors: str) -> ReadRecord:
+def whole_file(file: SourceFile, limits: ReadLimits, encoding: str, errors: EncodingErrors) -> ReadRecord:
     """Read a whole file as one record with the key ""; stops as soon as it exceeds the limit."""
     parts: list[bytes] = []
     size = 0
@@ -40,7 +40,7 @@ def whole_file(file: SourceFile, limits: ReadLimits, encoding: str, errors: str)
     mark = _MARKS.get(codecs.lookup(encoding).name, b"")
     body = raw.removeprefix(mark)
     try:
-        text = decode(body, "replace" if errors == "replace" else "drop", len(raw) - len(body), encoding)
+        text = decode(body, errors, len(raw) - len(body), encoding)
     except Undecodable as fault:
         return dropped("", size, "not_utf8", f"{file.uri}: {fault}")
     return record_of_text("", text, size, file.uri, {})

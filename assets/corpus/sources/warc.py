@@ -14,7 +14,7 @@ from fastwarc import ArchiveIterator, WarcRecord, WarcRecordType
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import detect_encoding
 
-from headwater.assets.corpus.options import ReadLimits, WarcFiles
+from headwater.assets.corpus.options import EncodingErrors, ReadLimits, WarcFiles
 from headwater.assets.corpus.sources.opening import Truncated, compression_of, decompressed, open_raw
 from headwater.assets.corpus.sources.records import (
     ReadRecord,
@@ -143,7 +143,7 @@ def _of_plain_text(
         return dropped(place, length, "not_utf8", f"{where}: {fault} of the record", fields)
 
 
-def _decoded(body: bytes, charset: str | None, is_html: bool, errors: str) -> str:
+def _decoded(body: bytes, charset: str | None, is_html: bool, errors: EncodingErrors) -> str:
     """Decode a page by its HTTP charset, else by UTF-8, else by what its `meta` element or its bytes suggest."""
     for encoding in (charset, "utf-8-sig"):
         if encoding:
@@ -153,6 +153,6 @@ def _decoded(body: bytes, charset: str | None, is_html: bool, errors: str) -> st
                 continue
     guess = detect_encoding(body, from_html_meta=is_html) or "utf-8"
     try:
-        return decode(body, "replace" if errors == "replace" else "drop", encoding=guess).removeprefix("\ufeff")
+        return decode(body, errors, encoding=guess).removeprefix("\ufeff")
     except LookupError:
-        return decode(body, "replace" if errors == "replace" else "drop")
+        return decode(body, errors)

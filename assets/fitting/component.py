@@ -1,0 +1,34 @@
+"""Fit: corpus → fitted, versioned thing. For now a tokenizer; refreshed when declared, never by itself."""
+
+from typing import ClassVar
+
+from headwater.assets.component import StageComponent
+from headwater.assets.fitting.declaration import FitOptions, FitStageOptions
+from headwater.assets.stages import Stage
+
+
+class Fit(StageComponent):
+    """Fits a tokenizer on the training documents of a corpus, or takes one's own `tokenizer.json`."""
+
+    options_type: ClassVar[type[FitOptions]] = FitOptions
+
+    def stages(self, pipeline: str) -> list[Stage]:
+        """One stage: tokenizer."""
+        options: FitOptions = self.options
+        return [
+            Stage(
+                name=options.name,
+                stage="tokenizer",
+                kind="Fit",
+                function="headwater.assets.fitting.stage:materialize_tokenizer",
+                options=FitStageOptions(fit=options.fit),
+                inputs={"corpus": f"{options.corpus}/deduplicated"},
+                outside="headwater.assets.fitting.stage:file_fingerprint",
+                modules=("headwater.assets.fitting.byte_level_bpe", "headwater.assets.fitting.tokenizers"),
+                libraries=("tokenizers",),
+                pipeline=pipeline,
+                description=options.description or "The tokenizer, as `tokenizer.json` that any library reads.",
+                kinds=("tokenizer",),
+                **options.common(),
+            )
+        ]

@@ -1,0 +1,94 @@
+"""tokenizer: fitted on a stated sample of the training documents, or one's own file, checked; saved as tokenizer.json."""
+
+import hashlib
+
+import numpy as np
+
+from headwater.assets.corpus.view import kept_ledger, open_corpus, texts_of
+from headwater.assets.fitting.byte_level_bpe import draw_sample, fit_byte_level_bpe
+from headwater.assets.fitting.declaration import FitStageOptions
+from headwater.assets.fitting.options import ByteLevelBpeOptions, TokenizerFileOptions
+from headwater.assets.fitting.tokenizers import FittedTokenizer, check_tokenizer, load_tokenizer_file
+from headwater.assets.markdown import markdown_table
+from headwater.assets.running import StageContext, StageError
+from headwater.assets.stages import Outcome, Stage
+from headwater.assets.storage.content import digest_of
+from headwater.assets.storage.records import Record
+from headwater.assets.workspace import Workspace
+
+TOKENIZER = "tokenizer.json"
+
+
+def file_fingerprint(stage: Stage, workspace: Workspace) -> str:
+    """Hash of a tokenizer file of one's own."""
+    options: FitStageOptions = stage.options  # type: ignore[assignment]
+    if not isinstance(options.fit, TokenizerFileOptions):
+        return ""
+    return digest_of(load_tokenizer_file(_located(options.fit, workspace)).json)
+
+
+def materialize_tokenizer(context: StageContext) -> Outcome:
+    """Fits or checks the tokenizer and stores it.
+
+    Raises:
+        StageError: the corpus has no training document to fit on.
+        ValueError: one's own file lacks what it needs.
+    """
+    options: FitStageOptions = context.stage.options  # type: ignore[assignment]
+    if isinstance(options.fit, TokenizerFileOptions):
+        fitted = load_tokenizer_file(_located(options.fit, context.workspace))
+        outcome = Outcome(metrics={"origin": "file"})
+    else:
+        fitted, outcome = _fit(context, options.fit)
+    path = f"{context.place.folder(context.identity)}/{TOKENIZER}"
+    context.place.write_text(path, fitted.json)
+    outcome.files = {TOKENIZER: hashlib.sha256(fitted.json.encode()).hexdigest()}
+    outcome.metrics |= {
+        "vocabulary_size": fitted.vocabulary_size,
+        "end_of_text": fitted.end_of_text,
+        "pad": fitted.pad,
+    }
+    outcome.markdown["longest tokens"] = _longest_tokens(fitted)
+    return outcome
+
+
+def open_tokenizer(context: StageContext, record: Record) -> FittedTokenizer:
+    """The tokenizer of a record."""
+    place = context.store.place(record.asset)
+    text = place.read_text(f"{place.folder(record.digest)}/{TOKENIZER}")
+    if text is None:
+        raise StageError(f"{record.asset} has lost its {TOKENIZER}; materialize it again.")
+    metrics = record.metrics
+    return check_tokenizer(text, metrics["end_of_text"], metrics["pad"], f"{record.asset}/{TOKENIZER}")
+
+
+def _located(options: TokenizerFileOptions, workspace: Workspace) -> TokenizerFileOptions:
+    path = options.path if "://" in options.path else str(workspace.root / options.path)
+    return options.model_copy(update={"path": path})
+
+
+def _fit(context: StageContext, options: ByteLevelBpeOptions) -> tuple[FittedTokenizer, Outcome]:
+    view, rows = open_corpus(context, context.inputs["corpus"])
+    ledger = kept_ledger(view, ["split", "bytes"])
+    train = ledger.filter(np.asarray(ledger["split"]) == "train")
+    if train.num_rows == 0:
+        raise StageError(f"{context.stage.asset}: the corpus has no training document to fit a tokenizer on.")
+    ids, sizes = train["doc_id"].to_pylist(), train["bytes"].to_numpy()
+    chosen = {ids[row] for row in draw_sample(ids, sizes, options)}
+    megabytes = sum(size for doc_id, size in zip(ids, sizes, strict=True) if doc_id in chosen) / 1e6
+    with context.progress(len(chosen), "documents") as bar:
+
+        def texts():  # noqa: ANN202
+            for _, text in texts_of(view, rows, chosen):
+                bar.advance(1, note="reading the sample, then merging")
+                yield text
+
+        fitted = fit_byte_level_bpe(texts(), options)
+    metrics = {"origin": "fitted", "sample_documents": len(chosen), "sample_megabytes": round(float(megabytes), 3)}
+    return fitted, Outcome(metrics=metrics)
+
+
+def _longest_tokens(fitted: FittedTokenizer) -> str:
+    vocabulary = [i for i in fitted.tokenizer.get_vocab().values() if i not in fitted.special_ids]
+    spelled = sorted(((fitted.decode([i]), i) for i in vocabulary), key=lambda item: (-len(item[0]), item[1]))[:12]
+    return markdown_table(["token", "id"], [[f"`{text!r}`", number] for text, number in spelled])

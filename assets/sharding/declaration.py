@@ -1,0 +1,59 @@
+"""What a declaration may say about tokens and shards: of which corpora, by which tokenizer, cut how, mixed how."""
+
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
+
+from headwater.assets.options import NAME, ComponentOptions, Options
+from headwater.assets.sharding.options import ShardsOptions as PackingOptions
+
+
+class TokensOptions(Options):
+    """What decides the token tables."""
+
+    corpora: list[str] = Field(description="Corpora, in the order of their streams.")
+
+
+class MixtureWeight(Options):
+    """A corpus and its share of the training samples."""
+
+    name: str = Field(pattern=NAME, description="Name of the corpus.")
+    weight: float = Field(1.0, gt=0, description="Its share of the samples, relative to the other corpora's weights.")
+
+
+class ShardStageOptions(PackingOptions):
+    """What decides the shards and what they say about the mixture."""
+
+    mixture: list[MixtureWeight] = Field(description="Share of each corpus in training.")
+
+
+class ShardsOptions(ComponentOptions, PackingOptions):
+    """Corpora, tokenized, packed to a length and written as shards."""
+
+    corpora: list[MixtureWeight] = Field(
+        description="Corpora and their weights: names, or {name: …, weight: …}. Weights are shares of training samples."
+    )
+    tokenizer: str = Field(pattern=NAME, description="The Fit whose tokenizer encodes the documents.")
+
+    @field_validator("corpora", mode="before")
+    @classmethod
+    def _names_alone_are_enough(cls, corpora: Any) -> Any:
+        if isinstance(corpora, str):
+            corpora = [corpora]
+        if isinstance(corpora, list):
+            return [{"name": item} if isinstance(item, str) else item for item in corpora]
+        return corpora
+
+    @model_validator(mode="after")
+    def _corpora_differ(self) -> "ShardsOptions":
+        names = [corpus.name for corpus in self.corpora]
+        if not names:
+            raise ValueError("shards need at least one corpus")
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"a corpus may be listed once; listed more than once: {', '.join(twice)}")
+        return self
+
+    def references(self) -> list[tuple[tuple[int | str, ...], str, str]]:
+        """See :class:`ComponentOptions`."""
+        corpora = [(("corpora", n, "name"), "Corpus", c.name) for n, c in enumerate(self.corpora)]
+        return [*corpora, (("tokenizer",), "Fit", self.tokenizer)]

@@ -1,0 +1,235 @@
+"""checkpoint: train every replicate to the end, describe its curve, and store what its position can be computed from."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from headwater.assets.compute.training_workers import run_on_workers
+from headwater.assets.fitting.stage import open_tokenizer
+from headwater.assets.markdown import markdown_table
+from headwater.assets.plots import loss_curve
+from headwater.assets.running import StageContext, StageError
+from headwater.assets.sharding.options import MixtureEntry
+from headwater.assets.sharding.reader import ShardReader
+from headwater.assets.sharding.sampling import Sampler, Segment, segment_over
+from headwater.assets.stages import Outcome, Stage
+from headwater.assets.storage.content import digest_of
+from headwater.assets.storage.records import CheckRecord, Record
+from headwater.assets.storage.tables import read_table
+from headwater.assets.tokenization.spans import documents_of_sample
+from headwater.assets.tokenization.stage import stream_name
+from headwater.assets.training.curves import read_curve
+from headwater.assets.training.declaration import HuggingFaceFolder, TrainingOptions
+from headwater.assets.training.replicate import FAILURE, STATE, Replicate, train
+from headwater.assets.workspace import Workspace
+from headwater.models.backbones.decoder import parameter_count
+from headwater.models.backbones.options import DecoderOptions
+from headwater.models.hugging_face import import_llama
+from headwater.models.trainer.reports import StepReport
+from headwater.models.trainer.state import saved_step
+
+
+def initial_weights_fingerprint(stage: Stage, workspace: Workspace) -> str:
+    """Hash of the files of a Hugging Face folder that training starts from."""
+    options: TrainingOptions = stage.options  # type: ignore[assignment]
+    if not isinstance(options.backbone, HuggingFaceFolder):
+        return ""
+    folder = workspace.root / options.backbone.path
+    files = sorted([*folder.glob("config.json"), *folder.glob("*.safetensors")])
+    if not files:
+        raise StageError(f"{stage.asset}: {options.backbone.path} holds no config.json and no *.safetensors.")
+    return digest_of([[file.name, _sha256(file)] for file in files])
+
+
+def materialize_checkpoint(context: StageContext) -> Outcome:
+    """Trains one replicate per seed.
+
+    Raises:
+        StageError: the loss or gradient stopped being a number; names the documents of the step.
+    """
+    options: TrainingOptions = context.stage.options  # type: ignore[assignment]
+    replicates = [_replicate(context, options, seed) for seed in options.seeds]
+    for replicate in replicates:
+        _train(context, replicate)
+    outcome = Outcome(files=_files(context.folder, replicates))
+    weights = {name: sha for name, sha in outcome.files.items() if name.endswith("model.safetensors")}
+    outcome.content = digest_of(weights)
+    _describe(outcome, replicates)
+    return outcome
+
+
+def _replicate(context: StageContext, options: TrainingOptions, seed: int) -> Replicate:
+    shards = context.inputs["shards"]
+    place = context.store.place(shards.asset)
+    folder = place.folder(shards.digest)
+    reader = ShardReader(folder)
+    mixture = [
+        MixtureEntry(stream=stream_name(entry["name"], "train"), weight=entry["weight"])
+        for entry in shards.identity.options["mixture"]
+    ]
+    segment = segment_over(reader.index, mixture, options.sampling, options.recipe.batch_size)
+    decoder, initial = _backbone(context, options, reader)
+    return Replicate(
+        folder=context.folder / f"seed_{seed}",
+        shards=folder,
+        segments=(_with_version(segment, shards),),
+        decoder=decoder,
+        recipe=options.recipe.model_copy(update={"seed": seed}),
+        end_of_text=reader.index.end_of_text,
+        initial=initial,
+        trackers=tuple(options.tracking),
+        name=f"{context.stage.name} seed {seed}",
+    )
+
+
+def _with_version(segment: Segment, shards: Record) -> Segment:
+    return Segment.from_record({**segment.to_record(), "shards": shards.digest})
+
+
+def _backbone(context: StageContext, options: TrainingOptions, reader: ShardReader) -> tuple[DecoderOptions, str | None]:
+    tokens = context.upstream(context.inputs["shards"], "tokens")
+    vocabulary = tokens.metrics["vocabulary_size"]
+    length = reader.index.sequence_length
+    if isinstance(options.backbone, HuggingFaceFolder):
+        folder = str(context.workspace.root / options.backbone.path)
+        decoder = import_llama(Path(folder))[0]
+        _refuse_misfit(context, decoder, vocabulary, length)
+        return decoder, folder
+    given = options.backbone.model_fields_set
+    update = {"vocabulary_size": vocabulary} if "vocabulary_size" not in given else {}
+    update |= {"context_length": length} if "context_length" not in given else {}
+    decoder = DecoderOptions.model_validate(options.backbone.model_dump() | update)
+    _refuse_misfit(context, decoder, vocabulary, length)
+    return decoder, None
+
+
+def _refuse_misfit(context: StageContext, decoder: DecoderOptions, vocabulary: int, length: int) -> None:
+    if decoder.vocabulary_size < vocabulary:
+        raise StageError(
+            f"{context.stage.asset}: the tokenizer gives ids up to {vocabulary - 1}, the backbone has "
+            f"{decoder.vocabulary_size}. Leave out vocabulary_size, or use the backbone's own tokenizer in the Fit."
+        )
+    if decoder.context_length < length:
+        raise StageError(
+            f"{context.stage.asset}: samples have {length} tokens, the backbone takes {decoder.context_length}. "
+            "Leave out context_length, or lower sequence_length of the Shards."
+        )
+
+
+def _train(context: StageContext, replicate: Replicate) -> None:
+    steps, state = replicate.recipe.steps, replicate.folder / STATE
+    if (saved_step(state) or 0) >= steps:
+        return
+    compute = context.stage.compute
+    try:
+        with context.progress(steps, "steps", f"{context.stage.asset} seed {replicate.recipe.seed}") as bar:
+            bar.update(done=float(saved_step(state) or 0))
+            if compute.workers > 1:
+                run_on_workers(train, replicate, compute, lambda: _follow(bar, replicate.folder))
+            else:
+                train(replicate, watch=lambda report: bar.update(done=report.step + 1, note=_note(report)))
+    except Exception as error:
+        failure = replicate.folder / FAILURE
+        if failure.exists():
+            raise StageError(_blame(context, replicate, json.loads(failure.read_text()))) from error
+        raise
+
+
+def _note(report: StepReport) -> str:
+    return f"loss {report.loss:.3f} · {report.tokens / max(report.seconds, 1e-9):,.0f} tokens/s"
+
+
+def _follow(bar: Any, folder: Path) -> None:
+    lines = read_curve(folder)
+    if lines:
+        bar.update(done=lines[-1]["step"] + 1, note=_note(StepReport(**lines[-1])))
+
+
+def _blame(context: StageContext, replicate: Replicate, failure: dict[str, Any]) -> str:
+    """The failure's message with the documents that the step's samples hold."""
+    (replicate.folder / FAILURE).unlink()
+    sampler = Sampler(replicate.segments)
+    start = sampler.segment_at(failure["step"]).position(failure["step"])
+    streams, samples = sampler.samples_at(failure["step"])
+    tokens = context.upstream(context.inputs["shards"], "tokens")
+    spans = read_table(*context.table_url(tokens, "spans"))
+    length = context.inputs["shards"].metrics["sequence_length"]
+    named = []
+    for position in failure["samples"][:4]:
+        stream, sample = sampler.streams[streams[position - start]], int(samples[position - start])
+        own = spans.filter(pc.equal(spans["stream"], stream))
+        named += documents_of_sample(own, sample, length)["doc_id"].to_pylist()
+    return f"{context.stage.asset}: {failure['message']} Documents: {', '.join(dict.fromkeys(named))}."
+
+
+def _files(folder: Path, replicates: list[Replicate]) -> dict[str, str]:
+    found = {}
+    for replicate in replicates:
+        final = replicate.folder / STATE / f"step-{replicate.recipe.steps:08d}"
+        for path in sorted(final.iterdir()):
+            found[path.relative_to(folder).as_posix()] = _sha256(path)
+    return found
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _describe(outcome: Outcome, replicates: list[Replicate]) -> None:
+    rows, ends, starts, spikes = [], [], [], 0
+    for replicate in replicates:
+        curve = read_curve(replicate.folder)
+        losses = np.array([line["loss"] for line in curve])
+        seconds = sum(line["seconds"] for line in curve)
+        tokens = sum(line["tokens"] for line in curve)
+        own_spikes = [line["step"] for line in curve if line["spike"]]
+        starts.append(losses[: max(len(losses) // 50, 1)].mean())
+        ends.append(losses[-max(len(losses) // 50, 1) :].mean())
+        spikes += len(own_spikes)
+        seed = replicate.recipe.seed
+        rows.append([seed, f"{ends[-1]:.4f}", f"{tokens:,}", f"{tokens / max(seconds, 1e-9):,.0f}", len(own_spikes)])
+        rates = [line["learning_rate"] for line in curve]
+        steps = [line["step"] for line in curve]
+        outcome.plots[f"Loss seed {seed}"] = loss_curve(steps, losses, _smoothed(losses), rates, own_spikes)
+        outcome.metrics |= {f"tokens_seed_{seed}": tokens, f"seconds_seed_{seed}": round(seconds, 1)}
+    first = replicates[0]
+    counts = parameter_count(first.decoder)
+    outcome.metrics |= {
+        "final_loss": round(float(np.mean(ends)), 5),
+        "parameters": counts["total"],
+        "parameters_hidden": counts["hidden"],
+        "steps": first.recipe.steps,
+        "segments": [segment.to_record() for segment in first.segments],
+        "decoder": first.decoder.model_dump(mode="json"),
+    }
+    header = ["seed", "final loss (nats per token)", "tokens", "tokens per second", "spikes"]
+    outcome.markdown["replicates"] = markdown_table(header, rows)
+    outcome.checks = _checks(starts, ends, spikes)
+
+
+def _checks(starts: list[float], ends: list[float], spikes: int) -> list[CheckRecord]:
+    learned = all(np.isfinite(end) and end < start for start, end in zip(starts, ends, strict=True))
+    return [
+        CheckRecord(
+            name="learned",
+            passed=learned,
+            blocking=True,
+            description=f"Loss from {np.mean(starts):.3f} to {np.mean(ends):.3f} nats per token.",
+        ),
+        CheckRecord(name="spikes", passed=spikes == 0, blocking=False, description=f"{spikes} spikes recorded."),
+    ]
+
+
+def _smoothed(losses: np.ndarray) -> np.ndarray:
+    """Exponential moving average over about a fiftieth of the run."""
+    decay = 1 - 1 / max(len(losses) / 50, 1)
+    smooth, mean = np.empty_like(losses), losses[0]
+    for at, loss in enumerate(losses):
+        mean = decay * mean + (1 - decay) * loss
+        smooth[at] = mean
+    return smooth
