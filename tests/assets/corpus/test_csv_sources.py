@@ -38,7 +38,7 @@ def test_each_fault_costs_one_row_and_says_which(tmp_path, records_of):
     records = records_of(CsvFiles(path="*.csv", id_field="id"), tmp_path)
     rules = [None, "not_utf8", "not_csv", "not_csv", "empty", "empty", None]
     assert [r.rule for r in records] == rules
-    assert [r.key for r in records] == ["key=1", "row=1", "row=2", "row=3", "row=4", "key=6", "key=7"]
+    assert [r.key for r in records] == ["key=1", "key=2", "row=2", "row=3", "row=4", "key=6", "key=7"]
     assert records[0].text == "first\nof two lines"
     assert records[6].text == 'say "hi", ok'
     assert "a.csv, row 1 from line 4: not utf-8 at byte 3 (ff 62 79 74)" in records[1].detail
