@@ -13,28 +13,32 @@ class ByteLevelBpeOptions(Options):
     """A byte-level byte-pair encoding, fitted on a sample of the training documents."""
 
     kind: Literal["byte_level_bpe"] = Field(
-        "byte_level_bpe",
+        default="byte_level_bpe",
         description="Fit byte-level byte-pair encoding: it can spell every text, unknown words included.",
     )
     vocabulary_size: int = Field(
-        16_384, description="Entries of the vocabulary: the 256 bytes, the special tokens and the learned merges."
+        default=16_384,
+        description="Entries of the vocabulary: the 256 bytes, the special tokens and the learned merges.",
     )
     sample_megabytes: float = Field(
-        50.0,
+        default=50.0,
         description="Text (UTF-8, millions of bytes) that the merges are learned from; the whole corpus if smaller.",
     )
     document_megabytes: float = Field(
-        1.0, description="Only so much of the beginning of one document enters the sample, in millions of bytes."
+        default=1.0,
+        description="Only so much of the beginning of one document enters the sample, in millions of bytes.",
     )
-    seed: int = Field(0, description="Key of the hash of document ids that orders documents into the sample.")
+    seed: int = Field(default=0, description="Key of the hash of document ids that orders documents into the sample.")
     special_tokens: tuple[str, ...] = Field(
-        ("<|endoftext|>", "<|pad|>"),
+        default=("<|endoftext|>", "<|pad|>"),
         description="Tokens that no text can spell. The first one begins every document, the second one pads; "
         "with one only, it does both. More may follow.",
     )
-    min_frequency: int = Field(2, description="A pair of symbols seen fewer times in the sample is never merged.")
+    min_frequency: int = Field(
+        default=2, description="A pair of symbols seen fewer times in the sample is never merged."
+    )
     pattern: Literal["gpt2", "digits_of_three", "single_digits"] = Field(
-        "digits_of_three",
+        default="digits_of_three",
         description="How text is cut into words before merging: `gpt2` (numbers whole), `digits_of_three` "
         "(cl100k and Llama 3: numbers in groups of at most three digits) or `single_digits` (Qwen 2).",
     )
@@ -94,11 +98,13 @@ class TokenizerFileOptions(Options):
     """One's own tokenizer, in the Hugging Face `tokenizer.json` form."""
 
     kind: Literal["tokenizer_file"] = Field(
-        "tokenizer_file", description="Take a `tokenizer.json` that exists already."
+        default="tokenizer_file", description="Take a `tokenizer.json` that exists already."
     )
     path: str = Field(description="Path or URL of the `tokenizer.json`.")
     end_of_text: str = Field(description="The token in it that begins every document, for example `<|endoftext|>`.")
-    pad: str | None = Field(None, description="The token in it that pads; without one the end-of-text token does.")
+    pad: str | None = Field(
+        default=None, description="The token in it that pads; without one the end-of-text token does."
+    )
 
 
 TokenizerOptions = Annotated[ByteLevelBpeOptions | TokenizerFileOptions, Field(discriminator="kind")]

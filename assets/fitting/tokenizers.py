@@ -33,6 +33,10 @@ class FittedTokenizer:
     special_ids: frozenset[int]
     vocabulary_size: int
 
+    def __getstate__(self) -> dict[str, Any]:
+        # The library pickles a tokenizer without the switch that makes it plain: a copy builds its own.
+        return {name: value for name, value in self.__dict__.items() if name not in ("tokenizer", "plain")}
+
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer as published: for decoding."""

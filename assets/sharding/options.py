@@ -15,12 +15,12 @@ def _positive(value: float, name: str) -> None:
 class ShardsOptions(Options):
     """How token streams are cut into samples and written."""
 
-    sequence_length: int = Field(1024, description="Tokens of one sample.")
+    sequence_length: int = Field(default=1024, description="Tokens of one sample.")
     block_samples: int = Field(
-        128, description="Samples of one block: the least that is read at once from an object store."
+        default=128, description="Samples of one block: the least that is read at once from an object store."
     )
     shard_megabytes: float = Field(
-        64.0, description="Size of one shard file in millions of bytes; at least one block is written."
+        default=64.0, description="Size of one shard file in millions of bytes; at least one block is written."
     )
 
     @model_validator(mode="after")
@@ -39,7 +39,7 @@ class MixtureEntry(Options):
     """One stream of a mixture and its share."""
 
     stream: str = Field(description="Name of the stream: `<corpus>-train`.")
-    weight: float = Field(1.0, description="Its share of the samples, relative to the other entries' weights.")
+    weight: float = Field(default=1.0, description="Its share of the samples, relative to the other entries' weights.")
 
     @field_validator("weight")
     @classmethod
@@ -51,14 +51,15 @@ class MixtureEntry(Options):
 class SamplingOptions(Options):
     """The order in which training reads samples: a permutation that follows from these numbers alone."""
 
-    seed: int = Field(0, description="Key of every permutation of the order.")
+    seed: int = Field(default=0, description="Key of every permutation of the order.")
     window_blocks: int = Field(
-        64,
+        default=64,
         description="Blocks, themselves in random order, whose samples are shuffled together. "
         "Larger mixes better, smaller reads an object store in longer runs.",
     )
     mixture_block: int = Field(
-        1024, description="Samples in which a mixture's shares hold exactly; shares are rounded to one in so many."
+        default=1024,
+        description="Samples in which a mixture's shares hold exactly; shares are rounded to one in so many.",
     )
 
     @model_validator(mode="after")

@@ -120,7 +120,7 @@ class SampleOrder:
         block = permute(window * self.window_blocks + slot, self.blocks, derive_key(self.seed, epoch, 0))
         return block * self.block_samples + row
 
-    def position_of(self, samples: np.ndarray, epoch: np.ndarray | int) -> np.ndarray:
+    def position_of(self, samples: np.ndarray | int, epoch: np.ndarray | int) -> np.ndarray:
         """Position in the endless order at which each sample stands in an epoch (int64)."""
         samples, epoch = np.broadcast_arrays(np.atleast_1d(np.asarray(samples, dtype=np.int64)), epoch)
         block, row = np.divmod(samples, self.block_samples)
@@ -145,7 +145,7 @@ class SampleOrder:
     def _short_slot(self, epoch: np.ndarray) -> np.ndarray:
         """Place of the last, short block among the permuted blocks of each epoch."""
         epochs, where = np.unique(epoch, return_inverse=True)
-        slots = permute(np.int64(self.blocks - 1), self.blocks, derive_key(self.seed, epochs, 0), inverse=True)
+        slots = permute(np.array([self.blocks - 1]), self.blocks, derive_key(self.seed, epochs, 0), inverse=True)
         return slots[where]
 
     def _window_at(self, place: np.ndarray, short: np.ndarray) -> np.ndarray:

@@ -103,7 +103,7 @@ def _write_block(writer: "_TarWriter", stream: str, shard: int, place: int, bloc
     tokens = np.ascontiguousarray(block.tokens, dtype=block.tokens.dtype.newbyteorder("<"))
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(tokens))
-    start = writer.add(f"{key}.tokens.npy", header.getvalue(), memoryview(tokens).cast("B"))
+    start = writer.add(f"{key}.tokens.npy", header.getvalue(), tokens.data.cast("B"))
     masked = tuple((int(first), int(length)) for first, length in block.masked)
     entry = BlockEntry(key, start + header.tell(), block.first_sample, len(tokens), block.valid, masked)
     said = {"stream": stream, **{k: v for k, v in asdict(entry).items() if k not in ("key", "offset")}}

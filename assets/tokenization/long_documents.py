@@ -38,7 +38,7 @@ def can_be_cut(tokenizer_json: str) -> bool:
 
 
 def cut(text: str, size: int) -> Iterator[str]:
-    """Adjoining parts of `text`, each cut at the first boundary after `size` characters, while there is one."""
+    """Adjoining parts of `text`, each cut at the first boundary after `size` (1 or more) characters."""
     start = 0
     while len(text) - start > size:
         boundary = _BOUNDARY.search(text, start + size)

@@ -1,0 +1,220 @@
+"""Shards hold the stream for WebDataset, memory map and ranges alike; they grow at the end and betray damage."""
+
+import json
+import pickle
+
+import fsspec
+import numpy as np
+import pytest
+import webdataset
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headwater.assets.sharding.options import MixtureEntry, SamplingOptions, ShardsOptions
+from headwater.assets.sharding.packing import pack_blocks, plan_shards, positions_of, segments_of
+from headwater.assets.sharding.reader import ShardReader
+from headwater.assets.sharding.shards import (
+    ShardError,
+    ShardIndex,
+    read_index,
+    shard_file,
+    verify_shard,
+    write_index,
+    write_shard,
+)
+
+LENGTH, BLOCK, SHARD, PAD = 8, 4, 12, 1
+
+
+def stream_tokens(count, kind=np.uint16, seed=0):
+    return np.random.default_rng(seed).integers(2, 60_000, count).astype(kind)
+
+
+def write(folder, streams, masked=()):
+    """A folder of shards of {name: tokens}; each plan is written from chunks of uneven length."""
+    entries = []
+    for name, tokens in streams.items():
+        for plan in plan_shards(len(tokens), LENGTH, BLOCK, SHARD):
+            held = tokens[plan.token_start : plan.token_stop]
+            chunks = np.split(held, [n for n in (3, 4, 50) if n < len(held)])
+            blocks = pack_blocks(chunks, plan, LENGTH, BLOCK, PAD, masked)
+            entries.append(write_shard(str(folder), name, plan.number, blocks))
+    kind = str(next(iter(streams.values())).dtype)
+    write_index(str(folder), ShardIndex(LENGTH, BLOCK, kind, 0, PAD, tuple(entries)))
+    return entries
+
+
+def padded(tokens):
+    samples = -(-len(tokens) // LENGTH)
+    return np.concatenate([tokens, np.full(samples * LENGTH - len(tokens), PAD, tokens.dtype)]).reshape(-1, LENGTH)
+
+
+@settings(max_examples=60, deadline=None)
+@given(total=st.integers(0, 400), more=st.integers(0, 200))
+def test_plans_cover_the_stream_once_and_only_grow_at_the_end(total, more):
+    plans = plan_shards(total, LENGTH, BLOCK, SHARD)
+    assert [p.token_start for p in plans] == [0, *[p.token_stop for p in plans[:-1]]][: len(plans)]
+    assert sum(p.token_stop - p.token_start for p in plans) == total
+    assert all(p.first_sample == p.number * SHARD for p in plans)
+    assert all(p.samples == SHARD for p in plans[:-1])
+    full = total // (SHARD * LENGTH)
+    assert plan_shards(total + more, LENGTH, BLOCK, SHARD)[:full] == plans[:full]
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.uint32])
+@pytest.mark.parametrize("total", [1, LENGTH, 95, 96, 97, 333])
+def test_every_reader_gives_the_stream(tmp_path, kind, total):
+    tokens = stream_tokens(total, kind)
+    entries = write(tmp_path, {"a-train": tokens})
+    expected = padded(tokens)
+
+    urls = [str(tmp_path / entry.file) for entry in entries]
+    blocks = list(webdataset.WebDataset(urls, shardshuffle=False, empty_check=False).decode())
+    assert np.array_equal(np.concatenate([b["tokens.npy"] for b in blocks]), expected)
+    assert blocks[0]["tokens.npy"].dtype == kind
+    assert len({b["__key__"] for b in blocks}) == len(blocks) == -(-len(expected) // BLOCK)
+    assert [b["json"]["first_sample"] for b in blocks] == list(range(0, len(expected), BLOCK))
+    assert sum(b["json"]["valid"] for b in blocks) == total
+    assert all(b["json"]["stream"] == "a-train" and b["json"]["masked"] == [] for b in blocks)
+
+    reader = ShardReader(tmp_path)
+    assert reader.streams == {"a-train": len(expected)}
+    assert reader.valid_tokens("a-train") == total
+    ids = np.random.default_rng(1).integers(0, len(expected), 50)
+    assert np.array_equal(reader.samples("a-train", ids), expected[ids])
+    assert np.array_equal(pickle.loads(pickle.dumps(reader)).samples("a-train", ids), expected[ids])
+    assert reader.samples("a-train", np.empty(0, np.int64)).shape == (0, LENGTH)
+
+
+def test_a_remote_store_is_read_by_ranges(tmp_path, monkeypatch):
+    tokens = stream_tokens(333)
+    write("memory://shards-test", {"a-train": tokens})
+    reader = ShardReader("memory://shards-test")
+    ranges = []
+    memory = type(fsspec.filesystem("memory"))
+    original = memory.cat_file
+    monkeypatch.setattr(
+        memory, "cat_file", lambda s, path, start, end: ranges.append(end - start) or original(s, path, start, end)
+    )
+    ids = np.array([40, 3, 2, 41, 17])
+    for _ in range(2):
+        assert np.array_equal(reader.samples("a-train", ids), padded(tokens)[ids])
+    assert ranges == [BLOCK * LENGTH * 2, BLOCK * LENGTH * 2, 2 * LENGTH * 2]
+    for entry in read_index("memory://shards-test").shards:
+        verify_shard("memory://shards-test", entry)
+
+
+def test_equal_content_gives_equal_bytes_and_growth_keeps_full_shards(tmp_path):
+    tokens = stream_tokens(5 * SHARD * LENGTH // 2)
+    first = write(tmp_path / "one", {"a-train": tokens})
+    assert write(tmp_path / "two", {"a-train": tokens}) == first
+    grown = write(tmp_path / "three", {"a-train": np.concatenate([tokens, stream_tokens(200, seed=1)])})
+    assert [entry.sha256 for entry in grown[:2]] == [entry.sha256 for entry in first[:2]]
+    assert grown[2].sha256 != first[2].sha256
+    assert [p.name for p in (tmp_path / "one").iterdir() if "part" in p.name] == []
+    assert (tmp_path / "one" / first[0].file).read_bytes() == (tmp_path / "two" / first[0].file).read_bytes()
+
+
+def test_withdrawn_spans_become_holes_in_their_block_only(tmp_path):
+    tokens = stream_tokens(200)
+    plain = write(tmp_path / "plain", {"a-train": tokens})
+    entries = write(tmp_path / "holes", {"a-train": tokens}, masked=[(130, 2), (28, 10)])
+    assert entries[0].blocks[0].masked == ((28, 4),)
+    assert entries[0].blocks[1].masked == ((32, 6),)
+    assert [e.sha256 == p.sha256 for e, p in zip(entries, plain, strict=True)] == [False, False, True]
+    reader = ShardReader(tmp_path / "holes")
+    expected = tokens.copy()
+    expected[28:38] = expected[130:132] = PAD
+    assert np.array_equal(reader.samples("a-train", np.arange(25)).ravel(), expected)
+    assert reader.masked_spans("a-train").tolist() == [[28, 32], [32, 38], [130, 132]]
+
+
+def test_wrong_number_of_tokens_is_refused_and_leaves_no_file(tmp_path):
+    plan = plan_shards(100, LENGTH, BLOCK, SHARD)[0]
+    for tokens in (stream_tokens(95), stream_tokens(97)):
+        with pytest.raises(ValueError, match=f"{len(tokens)} tokens arrived, 96 were planned"):
+            write_shard(str(tmp_path), "a-train", 0, pack_blocks([tokens], plan, LENGTH, BLOCK, PAD))
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ShardError, match="no tokens"):
+        write_shard(str(tmp_path), "a-train", 0, [])
+    with pytest.raises(ValueError, match="whole blocks"):
+        plan_shards(100, LENGTH, 5, SHARD)
+
+
+@pytest.mark.parametrize("name", ["", "a.b", "a/b", "ä", "x" * 65])
+def test_stream_names_that_a_tar_cannot_key_are_refused(name):
+    with pytest.raises(ShardError, match="ASCII letters"):
+        shard_file(name, 0)
+
+
+def test_damage_is_found_and_named(tmp_path):
+    entry = write(tmp_path, {"a-train": stream_tokens(90)})[0]
+    path = tmp_path / entry.file
+    verify_shard(str(tmp_path), entry)
+    content = bytearray(path.read_bytes())
+    content[entry.blocks[1].offset] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ShardError, match=rf"{entry.file} is not what was written"):
+        verify_shard(str(tmp_path), entry)
+    path.write_bytes(content[:-1])
+    with pytest.raises(ShardError, match=rf"{entry.file} has {entry.bytes - 1} bytes, the index says"):
+        verify_shard(str(tmp_path), entry)
+    with pytest.raises(ShardError, match="the index says"):
+        ShardReader(tmp_path).samples("a-train", np.array([0]))
+    path.unlink()
+    for read in (lambda: verify_shard(str(tmp_path), entry), lambda: ShardReader(tmp_path).samples("a-train", [0])):
+        with pytest.raises(ShardError, match="does not exist, but the index names it"):
+            read()
+
+
+def test_a_wrong_index_is_named(tmp_path):
+    with pytest.raises(ShardError, match=r"index\.json does not exist"):
+        read_index(str(tmp_path))
+    write(tmp_path, {"a-train": stream_tokens(200), "b-train": stream_tokens(20)})
+    index = json.loads((tmp_path / "index.json").read_text())
+    (tmp_path / "index.json").write_text(json.dumps({**index, "format": 9}))
+    with pytest.raises(ShardError, match="has format 9"):
+        read_index(str(tmp_path))
+    (tmp_path / "index.json").write_text(json.dumps({**index, "shards": index["shards"][1:]}))
+    with pytest.raises(ShardError, match="stream a-train have gaps"):
+        ShardReader(tmp_path)
+    (tmp_path / "index.json").write_text(json.dumps(index)[:-9])
+    with pytest.raises(ShardError, match="is damaged"):
+        read_index(str(tmp_path))
+
+
+def test_samples_and_streams_that_do_not_exist_are_refused(tmp_path):
+    write(tmp_path, {"a-train": stream_tokens(80)})
+    reader = ShardReader(tmp_path)
+    for wrong in (-1, 10):
+        with pytest.raises(IndexError, match="samples 0 to 9"):
+            reader.samples("a-train", np.array([0, wrong]))
+    with pytest.raises(KeyError, match="no stream 'b'"):
+        reader.samples("b", np.array([0]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=st.lists(st.lists(st.integers(0, 2), min_size=6, max_size=6), min_size=1, max_size=4))
+def test_segments_and_positions_against_counting(rows):
+    segments = segments_of(np.array(rows), 0)
+    positions = positions_of(segments)
+    for row, segment, position in zip(rows, segments, positions, strict=True):
+        documents, place = 0, -1
+        for token, got_segment, got_position in zip(row, segment, position, strict=True):
+            begins = token == 0
+            documents += begins
+            place = 0 if begins else place + 1
+            assert (got_segment, got_position) == (documents, place)
+
+
+def test_options_say_how_many_samples_a_shard_holds():
+    assert ShardsOptions(sequence_length=1000, block_samples=100, shard_megabytes=1).shard_samples(2) == 500
+    assert ShardsOptions(sequence_length=1000, block_samples=100, shard_megabytes=0.01).shard_samples(4) == 100
+    for wrong in ({"sequence_length": 0}, {"block_samples": -1}, {"shard_megabytes": 0}):
+        with pytest.raises(ValueError, match="above 0"):
+            ShardsOptions(**wrong)
+    for wrong in ({"window_blocks": 0}, {"mixture_block": 0}, {"seed": -1}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            SamplingOptions(**wrong)
+    with pytest.raises(ValueError, match="above 0"):
+        MixtureEntry(stream="a-train", weight=0)

@@ -1,0 +1,132 @@
+"""Token rows equal Hugging Face's encoding of each document, whatever the batch, the length and the text."""
+
+import json
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from headwater.assets.fitting.byte_level_bpe import PATTERNS, fit_byte_level_bpe
+from headwater.assets.fitting.options import ByteLevelBpeOptions
+from headwater.assets.fitting.tokenizers import FittedTokenizer, check_tokenizer
+from headwater.assets.tokenization import encoding
+from headwater.assets.tokenization.encoding import encode_batch, tokens_schema
+from headwater.assets.tokenization.long_documents import can_be_cut, cut
+
+SPECIAL = "<|endoftext|>"
+WORDS = [
+    "it's ",
+    "Don'T",
+    "x1y22",
+    "  \n\n",
+    "\r\n",
+    " .\n",
+    "水源は",
+    "\t",
+    "é",
+    "e\u0301",
+    "🌊",
+    "a.b",
+    "!?",
+    " ",
+    "0" * 5,
+]
+WORDS += [SPECIAL, "\u00a0", "\u2003z", "ſ", "'", "'s", "'S1", "\x00", "\x1c", "\u180e "]
+FITTED = {
+    pattern: fit_byte_level_bpe(WORDS * 5, ByteLevelBpeOptions(vocabulary_size=330, pattern=pattern))
+    for pattern in PATTERNS
+}
+TEXT = st.lists(st.one_of(st.sampled_from(WORDS), st.text(max_size=6)), max_size=30).map("".join)
+
+
+def documents(texts):
+    return pa.table({"doc_id": [f"{i:032x}" for i in range(len(texts))], "text": pa.array(texts, pa.large_string())})
+
+
+def reference(fitted: FittedTokenizer, text: str) -> list[int]:
+    """Hugging Face's own encoder, made from the same file without any added token."""
+    content = json.loads(fitted.json)
+    content["added_tokens"] = []
+    for token in (fitted.end_of_text, fitted.pad):
+        del content["model"]["vocab"][token]
+    return Tokenizer.from_str(json.dumps(content)).encode(text).ids
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@settings(max_examples=40, deadline=None)
+@given(texts=st.lists(TEXT, max_size=5))
+def test_rows_equal_hugging_face(pattern, texts):
+    fitted = FITTED[pattern]
+    table = encode_batch(fitted, documents(texts))
+    assert table.schema == tokens_schema(fitted.vocabulary_size)
+    assert table.column("tokens").to_pylist() == [[0, *reference(fitted, text)] for text in texts]
+    assert table.column("bytes").to_pylist() == [len(text.encode()) for text in texts]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@settings(max_examples=150, deadline=None)
+@given(text=TEXT, size=st.integers(1, 12))
+def test_cutting_a_long_text_changes_no_id(pattern, text, size):
+    fitted = FITTED[pattern]
+    parts = list(cut(text, size))
+    assert "".join(parts) == text
+    assert [i for part in parts for i in fitted.encode(part)] == fitted.encode(text)
+
+
+def test_long_documents_are_cut_and_equal(monkeypatch):
+    texts = ["short", "".join(WORDS) * 40, "", "x" * 500, "end " + SPECIAL]
+    whole = encode_batch(FITTED["gpt2"], documents(texts))
+    given = []
+    original = encoding._encode_one
+    monkeypatch.setattr(encoding, "_CHUNK", 64)
+    monkeypatch.setattr(encoding, "_encode_one", lambda t, part: given.append(part) or original(t, part))
+    assert encode_batch(FITTED["gpt2"], documents(texts)).equals(whole)
+    assert max(len(part) for part in given if "x" * 500 not in part) < 150
+    assert "x" * 500 in given  # no boundary: encoded whole
+
+
+def test_batches_and_order_do_not_matter():
+    texts = ["".join(WORDS[i:]) for i in range(len(WORDS))]
+    table = documents(texts)
+    parts = [encode_batch(FITTED["gpt2"], table.slice(i, 4)) for i in range(0, len(texts), 4)]
+    assert pa.concat_tables(parts).equals(encode_batch(FITTED["gpt2"], table))
+
+
+def test_tokenizers_that_must_not_be_cut_are_recognised():
+    assert all(can_be_cut(fitted.json) for fitted in FITTED.values())
+    other = Tokenizer(models.BPE())
+    other.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    assert can_be_cut(other.to_str())
+    other.add_tokens(["a\nb"])
+    assert not can_be_cut(other.to_str())
+    for pre_tokenizer in (pre_tokenizers.ByteLevel(add_prefix_space=True), pre_tokenizers.Metaspace(), None):
+        other = Tokenizer(models.BPE())
+        if pre_tokenizer is not None:
+            other.pre_tokenizer = pre_tokenizer
+        assert not can_be_cut(other.to_str())
+
+
+def test_wide_vocabularies_take_wide_tokens():
+    assert tokens_schema(65_536).field("tokens").type == pa.large_list(pa.uint16())
+    assert tokens_schema(65_537).field("tokens").type == pa.large_list(pa.uint32())
+
+
+def test_a_missing_text_is_named():
+    with pytest.raises(ValueError, match=r"document 0{31}1 has no text"):
+        encode_batch(FITTED["gpt2"], documents(["a", None]))
+
+
+def test_a_text_that_still_reaches_the_special_is_named():
+    """A word-level model can know a special token under a longer text than its name, which no probe finds."""
+    tokenizer = Tokenizer(models.WordLevel({"stop": 0, "<unk>": 1}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    fitted = FittedTokenizer(tokenizer.to_str(), "<unk>", 1, "<unk>", 1, frozenset({1}), 2)
+    with pytest.raises(ValueError, match=r"document 0{31}1: its text spells the token '<unk>' at token 2"):
+        encode_batch(fitted, documents(["stop", "stop other"]))
+
+
+def test_check_accepts_what_it_wrote():
+    fitted = FITTED["gpt2"]
+    assert check_tokenizer(fitted.json, fitted.end_of_text, fitted.pad, "again") == fitted
