@@ -4,8 +4,9 @@ import lzma
 
 import pytest
 import zstandard
+from pydantic import TypeAdapter
 
-from headwater.assets.corpus.options import ReadLimits, TextFiles
+from headwater.assets.corpus.options import ReadLimits, Source, TextFiles
 from headwater.assets.corpus.reading import SourceError, SourceFile, list_files, read_file
 from headwater.assets.corpus.sources.opening import ChunkFile, Truncated, decompressed
 
@@ -123,16 +124,17 @@ def test_a_vanished_or_forbidden_file_stops_with_the_mend(tmp_path, monkeypatch)
         list(read_file(source, file, ReadLimits()))
 
 
-def test_a_failing_store_is_no_damaged_file(monkeypatch, tmp_path):
-    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"text"))
-    source = TextFiles(path="a.txt.gz")
+@pytest.mark.parametrize("kind", ["text_files", "jsonl", "csv", "parquet", "warc", "webdataset"])
+def test_a_failing_store_is_never_a_damaged_file(monkeypatch, tmp_path, kind):
+    (tmp_path / "a.gz").write_bytes(gzip.compress(b"text"))
+    source = TypeAdapter(Source).validate_python({"kind": kind, "path": "a.gz"})
     [file] = list_files(source, tmp_path)
 
-    def fail(self, size=-1):
+    def fail(self, *args):
         raise OSError("connection lost")
 
     monkeypatch.setattr("fsspec.implementations.local.LocalFileOpener.read", fail, raising=False)
-    with pytest.raises(SourceError, match=r"a\.txt\.gz: reading failed \(connection lost\)"):
+    with pytest.raises(SourceError, match=r"a\.gz: reading failed \(connection lost\)"):
         list(read_file(source, file, ReadLimits()))
 
 
