@@ -61,7 +61,7 @@ def score_documents(
 ) -> list[Tensor]:
     """Natural log-probability of every token but the first, for each document of int64 ids: float32 (n - 1,) each.
 
-    `context` tokens are read at a time (by default the model's context length), moving on by `stride` (by default half).
+    `context` tokens are read at a time (default: the model's context length), moving on by `stride` (default: half).
     Windows of like length are read together, so that little is padded. Raises ValueError for an unusable stride.
     """
     context = context or model.options.context_length

@@ -87,8 +87,8 @@ def attend(queries_BHLD: Tensor, keys_BGSD: Tensor, values_BGSD: Tensor, layout:
         return kernel(queries_BHLD, keys_BGSD, values_BGSD, block_mask=layout.mask, enable_gqa=grouped)
     if queries_BHLD.dtype == torch.bfloat16 and not queries_BHLD.is_cuda and _short_and_whole(queries_BHLD, keys_BGSD):
         share = queries_BHLD.shape[1] // keys_BGSD.shape[1]
-        spread = (kv.repeat_interleave(share, dim=1) if grouped else kv for kv in (keys_BGSD, values_BGSD))
-        return attend_by_products(queries_BHLD, *spread, layout)
+        keys, values = (kv.repeat_interleave(share, dim=1) if grouped else kv for kv in (keys_BGSD, values_BGSD))
+        return attend_by_products(queries_BHLD, keys, values, layout)
     return functional.scaled_dot_product_attention(
         queries_BHLD, keys_BGSD, values_BGSD, attn_mask=layout.mask, is_causal=layout.causal, enable_gqa=grouped
     )

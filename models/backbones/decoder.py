@@ -24,11 +24,9 @@ class KeyValueCache:
     `like` is a tensor of the model's, for its device and type.
     """
 
-    def __init__(
-        self, options: DecoderOptions, batch: int, capacity: int, device: torch.device, dtype: torch.dtype
-    ) -> None:
+    def __init__(self, options: DecoderOptions, batch: int, capacity: int, like: Tensor) -> None:
         shape = (2, options.layers, batch, options.groups, capacity, options.head_width)
-        self.stored = torch.zeros(shape, device=device, dtype=dtype)
+        self.stored = torch.zeros(shape, device=like.device, dtype=like.dtype)
         self.length = 0
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
