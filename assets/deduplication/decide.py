@@ -81,6 +81,9 @@ def _rows_of(ids: pa.ChunkedArray, doc_ids: pa.Array, what: str) -> Rows:
 
 def _graph(doc_ids: pa.Array, edges: pa.Table) -> _Graph:
     later, earlier = (_rows_of(edges[name], doc_ids, "an edge") for name in ("doc_id", "other_id"))
+    if len(wrong := np.flatnonzero(later <= earlier)):
+        one, two = edges["doc_id"][wrong[0].item()], edges["other_id"][wrong[0].item()]
+        raise ValueError(f"an edge calls document {two} earlier than {one}, but it is not; recompute the edges")
     exact = pc.equal(edges["kind"], "exact").to_numpy()
     group = np.arange(len(doc_ids), dtype=np.int64)
     group[later[exact]] = earlier[exact]
@@ -194,7 +197,8 @@ def decide(
     """Decisions (DECISIONS), one row for each ledger row (doc_id, split, source, date), in the ledger's order.
 
     `edges` (EDGES) are verified: an exact one from each copy to an earlier copy, near ones between any members of two
-    groups. `hits` are those of `decontamination.contaminated`. The detail names the document or item that decided.
+    groups; other_id is the earlier document in each. `hits` are those of `decontamination.contaminated`. The detail
+    names the document or item that decided. Raises ValueError for edges or hits that do not belong to the ledger.
     """
     order = document_order(ledger, source_rank)
     ordered = ledger.select(["doc_id", "split"]).take(order)

@@ -177,6 +177,7 @@ def test_contaminated_is_dropped_in_training_only_and_represents_nothing():
     [
         (_ledger(("a", "test")), _edges(), "document a has the split test"),
         (_ledger(("a", "train")), _edges(("z", "a", "near", 0.9)), "an edge names document z"),
+        (_ledger(("a", "train"), ("b", "train")), _edges(("a", "b", "exact", 1.0)), "calls document b earlier than a"),
         (_ledger(("a", "train"), ("a", "train")), _edges(), "document a occurs more than once"),
     ],
 )
