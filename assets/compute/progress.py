@@ -197,12 +197,10 @@ def _new_display(stream: TextIO | None) -> "RichProgress":
     from rich.progress import BarColumn, Progress, TextColumn
     from rich.table import Column
 
-    # Notes come from data: square brackets in them are no markup.
-    texts = [
-        TextColumn(template, markup=False, table_column=Column(no_wrap=True))
-        for template in ("{task.description}", "{task.fields[state]}")
-    ]
-    return Progress(texts[0], BarColumn(24), texts[1], console=Console(file=stream, stderr=stream is None))
+    # Notes come from data: square brackets in them are no markup. On a narrow terminal the state is cut, not the bar.
+    name = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True))
+    state = TextColumn("{task.fields[state]}", markup=False, table_column=Column(no_wrap=True, ratio=1))
+    return Progress(name, BarColumn(16), state, console=Console(file=stream, stderr=stream is None), expand=True)
 
 
 class _Display:

@@ -35,7 +35,7 @@ def lines(mode="plain", **kwargs):
 
 
 def test_a_line_at_most_every_ten_seconds_and_one_at_the_end(clock):
-    said, make = lines(total=600)
+    said, make = lines(total=500)
     with make(clock) as progress:
         for _ in range(500):
             clock.now += 0.125  # exact in binary
