@@ -66,6 +66,7 @@ def pack_blocks(
     or fewer tokens than planned.
     """
     start, first = plan.token_start, plan.first_sample
+    masked = merge_spans(masked)
     for flat in _cut_evenly(chunks, block_samples * sequence_length):
         samples = -(-len(flat) // sequence_length)
         tokens = np.full(samples * sequence_length, pad, dtype=flat.dtype)
@@ -99,8 +100,20 @@ def _cut_evenly(chunks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]
 
 
 def _clip_spans(spans: Sequence[Span], start: int, stop: int) -> tuple[Span, ...]:
-    clipped = ((max(first, start), min(first + length, stop)) for first, length in sorted(spans))
+    clipped = ((max(first, start), min(first + length, stop)) for first, length in spans)
     return tuple((first, last - first) for first, last in clipped if first < last)
+
+
+def merge_spans(spans: Sequence[Span]) -> list[Span]:
+    """The same tokens in as few spans as possible, in order: touching and overlapping ones become one."""
+    merged: list[Span] = []
+    for first, length in sorted(span for span in spans if span[1] > 0):
+        if merged and first <= merged[-1][0] + merged[-1][1]:
+            start, held = merged[-1]
+            merged[-1] = (start, max(held, first + length - start))
+        else:
+            merged.append((first, length))
+    return merged
 
 
 def segments_of(tokens: np.ndarray, end_of_text: int) -> np.ndarray:

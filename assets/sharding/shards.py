@@ -55,6 +55,16 @@ class ShardEntry:
     samples: int
     blocks: tuple[BlockEntry, ...]
 
+    @property
+    def number(self) -> int:
+        """Place of the shard in its stream, from 0."""
+        return int(self.file.removesuffix(".tar").rsplit("-", 1)[1])
+
+    @property
+    def valid(self) -> int:
+        """Tokens of the stream that it holds: all but the filling of the stream's last sample."""
+        return sum(block.valid for block in self.blocks)
+
 
 @dataclass(frozen=True)
 class ShardIndex:

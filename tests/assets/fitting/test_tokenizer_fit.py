@@ -60,6 +60,11 @@ def test_only_the_beginning_of_a_long_document_is_learned_from():
     assert "zzzz" not in fit_byte_level_bpe(["é" * 500 + " zzzz" * 900], options).tokenizer.get_vocab()
 
 
+def test_the_order_of_the_sample_does_not_matter():
+    options = ByteLevelBpeOptions(vocabulary_size=400)
+    assert fit_byte_level_bpe(TEXTS[::-1], options).json == fit().json
+
+
 def test_equal_in_a_process_of_its_own():
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import hashlib, test_tokenizer_fit as t;"

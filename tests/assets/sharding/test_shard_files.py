@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from itertools import pairwise
 
 import fsspec
 import numpy as np
@@ -10,8 +11,9 @@ import webdataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headwater.assets.sharding.holes import punch_holes, touched_by
 from headwater.assets.sharding.options import MixtureEntry, SamplingOptions, ShardsOptions
-from headwater.assets.sharding.packing import pack_blocks, plan_shards, positions_of, segments_of
+from headwater.assets.sharding.packing import merge_spans, pack_blocks, plan_shards, positions_of, segments_of
 from headwater.assets.sharding.reader import ShardReader
 from headwater.assets.sharding.shards import (
     ShardError,
@@ -127,6 +129,33 @@ def test_withdrawn_spans_become_holes_in_their_block_only(tmp_path):
     expected[28:38] = expected[130:132] = PAD
     assert np.array_equal(reader.samples("a-train", np.arange(25)).ravel(), expected)
     assert reader.masked_spans("a-train").tolist() == [[28, 32], [32, 38], [130, 132]]
+
+
+def test_holes_punched_later_equal_holes_written_at_once(tmp_path):
+    tokens, early, late = stream_tokens(205), [(28, 10)], [(130, 2), (36, 4), (10, 0)]
+    write(tmp_path / "early", {"a-train": tokens}, early)
+    at_once = write(tmp_path / "at_once", {"a-train": tokens}, [*early, *late])
+    reader = ShardReader(tmp_path / "early")
+    touched = [entry for entry in reader.index.shards if touched_by(entry, late, LENGTH)]
+    assert [entry.number for entry in touched] == [0, 1]
+    punched = [punch_holes(reader, entry, late, str(tmp_path / "late")) for entry in touched]
+    assert punched == at_once[:2]
+    # Once more on the result changes nothing; neither does a span of no tokens.
+    copy = tmp_path / "late"
+    write_index(str(copy), ShardIndex(LENGTH, BLOCK, "uint16", 0, PAD, tuple(punched)))
+    assert [punch_holes(ShardReader(copy), entry, late, str(copy)) for entry in punched] == punched
+    assert not touched_by(at_once[2], [(96 * 2 - 1, 1), (205, 9), (200, 0)], LENGTH)
+    last = punch_holes(reader, reader.index.shards[2], [(200, 50)], str(tmp_path / "late"))
+    assert last.valid == 205 - 192
+    assert last.blocks[-1].masked == ((200, 5),)
+
+
+@settings(max_examples=60, deadline=None)
+@given(spans=st.lists(st.tuples(st.integers(0, 30), st.integers(0, 6)), max_size=8))
+def test_merged_spans_hold_the_same_tokens_apart(spans):
+    merged = merge_spans(spans)
+    assert {t for f, n in merged for t in range(f, f + n)} == {t for f, n in spans for t in range(f, f + n)}
+    assert all(one[0] + one[1] < other[0] for one, other in pairwise(merged))
 
 
 def test_wrong_number_of_tokens_is_refused_and_leaves_no_file(tmp_path):
