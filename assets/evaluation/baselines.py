@@ -124,7 +124,13 @@ def measure_baseline(
         return bits, {name: BaselineResult(name="unigram", bits_per_byte=bits.of_source(name).total) for name in names}
     compressor = compressor_of(baseline)
     bits = compressed_bits(documents, compressor, advance)
-    return bits, {name: _compressed(baseline, name, documents, bits, compressor) for name in [*bits.source_names, None]}
+    results: dict[str | None, BaselineResult] = {
+        name: _compressed(baseline, name, documents, bits, compressor) for name in bits.source_names
+    }
+    # With one source its stream is the stream of all: compressing it once is enough.
+    only = next(iter(results.values())) if len(results) == 1 else None
+    results[None] = only or _compressed(baseline, None, documents, bits, compressor)
+    return bits, results
 
 
 def _compressed(

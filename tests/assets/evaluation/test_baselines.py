@@ -104,3 +104,10 @@ def test_unigram_results_weigh_sources_by_their_bytes():
     assert results[None].bits_per_byte == pytest.approx(expected)
     assert bits.total == results[None].bits_per_byte
     assert results["a"].bits_per_byte < results["b"].bits_per_byte
+
+
+def test_with_one_source_all_is_that_source():
+    _, results = measure_baseline(GzipBaseline(), corpus(3), np.zeros(VOCABULARY, dtype=np.int64), END)
+    assert results[None] == results["web"]
+    _, nothing = measure_baseline(GzipBaseline(), [], np.zeros(VOCABULARY, dtype=np.int64), END)
+    assert nothing[None].bits_per_byte is None
