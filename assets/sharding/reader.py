@@ -1,7 +1,7 @@
 """Reads samples by number, in any order: from memory-mapped tars, or from a remote store by ranges of whole blocks.
 
 A sample's place is two look-ups: its block by binary search, its row by multiplication. Samples of one shard are copied
-by a single vectorised take over rows that begin anywhere in the file, so no block is ever parsed or wholly read.
+by a single vectorised indexing of rows that begin anywhere in the file, so no block is ever parsed or wholly read.
 """
 
 from collections import OrderedDict
@@ -106,18 +106,14 @@ class ShardReader:
         )
 
     def _gather(self, blocks: _Stream, block: np.ndarray, row: np.ndarray, result: np.ndarray) -> None:
-        """Copy rows from memory maps, one take per shard."""
+        """Copy rows from memory maps, one indexing per shard."""
         byte = blocks.offset[block] + row * self._row_bytes
         shard = blocks.shard[block]
         rows = result.view(f"V{self._row_bytes}")[:, 0]
-        wanted = np.unique(shard)
-        for number in wanted:
-            source = self._map(blocks.shards[number])
-            if len(wanted) == 1:
-                np.take(source, byte // self.dtype.itemsize, out=rows, mode="clip")
-            else:
-                here = np.flatnonzero(shard == number)
-                rows[here] = source[byte[here] // self.dtype.itemsize]
+        for number in np.unique(shard):
+            here = np.flatnonzero(shard == number)
+            # Indexing follows the strides; np.take would first lay all overlapping rows out in memory.
+            rows[here] = self._map(blocks.shards[number])[byte[here] // self.dtype.itemsize]
 
     def _map(self, entry: ShardEntry) -> np.ndarray:
         """The shard as overlapping rows: row `i` begins at its token `i`, counted from the start of the file."""

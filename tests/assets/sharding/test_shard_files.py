@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import tracemalloc
 from itertools import pairwise
 
 import fsspec
@@ -86,6 +87,21 @@ def test_every_reader_gives_the_stream(tmp_path, kind, total):
     assert np.array_equal(reader.samples("a-train", ids), expected[ids])
     assert np.array_equal(pickle.loads(pickle.dumps(reader)).samples("a-train", ids), expected[ids])
     assert reader.samples("a-train", np.empty(0, np.int64)).shape == (0, LENGTH)
+
+
+def test_reading_takes_the_memory_of_its_samples_alone(tmp_path):
+    tokens = stream_tokens(64 * 4096)
+    plan = plan_shards(len(tokens), 64, 4096, 4096)[0]
+    entry = write_shard(str(tmp_path), "a-train", 0, pack_blocks([tokens], plan, 64, 4096, PAD))
+    write_index(str(tmp_path), ShardIndex(64, 4096, "uint16", 0, PAD, (entry,)))
+    reader = ShardReader(tmp_path)
+    tracemalloc.start()
+    try:
+        for ids in (np.array([7]), np.array([0, 4095, 17])):
+            assert np.array_equal(reader.samples("a-train", ids), tokens.reshape(-1, 64)[ids])
+        assert tracemalloc.get_traced_memory()[1] < entry.bytes / 2
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_remote_store_is_read_by_ranges(tmp_path, monkeypatch):
