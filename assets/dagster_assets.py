@@ -1,23 +1,27 @@
 """Stages as Dagster assets: keys, groups, checks, versions, and metadata that people can read on the asset's page."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from headwater.assets.plots import as_markdown_image
-from headwater.assets.running import RunResult, run_stage
 from headwater.assets.stages import Stage
 from headwater.assets.storage.content import digest_of
 from headwater.assets.storage.places import Store
 from headwater.assets.storage.records import CheckRecord, Record
 from headwater.assets.workspace import find_workspace
 
+if TYPE_CHECKING:
+    from headwater.assets.running import RunResult
+
 
 def asset_of(stage: Stage) -> dg.AssetsDefinition:
     """The Dagster asset of a stage."""
 
     def materialize(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        from headwater.assets.running import run_stage  # loads Lance, which loading declarations does not need
+
         workspace = find_workspace()
         store = Store(workspace.store_url)
         result = run_stage(stage, store, workspace, log=context.log.info, run=context.run_id)
@@ -58,7 +62,7 @@ def code_version(stage: Stage) -> str:
     return digest_of([stage.identity_options, stage.code_record().model_dump()])[:16]
 
 
-def materialization(stage: Stage, store: Store, result: RunResult) -> dg.MaterializeResult:
+def materialization(stage: Stage, store: Store, result: "RunResult") -> dg.MaterializeResult:
     """What Dagster shows of a record."""
     record = result.record
     return dg.MaterializeResult(
