@@ -1,5 +1,6 @@
 import gzip
 import json
+import tracemalloc
 
 import pytest
 import zstandard
@@ -7,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headwater.assets.corpus.options import JsonLines, ReadLimits
+from headwater.assets.corpus.sources.lines import bounded_lines
 
 TEXTS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lambda text: not text.isspace()))
 
@@ -110,3 +112,12 @@ def test_a_repeated_identifier_still_has_a_key_of_its_own(tmp_path, records_of):
     (tmp_path / "a.jsonl").write_bytes(lines(same, same, {"text": "x"}, {"text": "y", "id": "b"}))
     keys = [r.key for r in records_of(JsonLines(path="a*", id_field="id"), tmp_path)]
     assert keys == ["key=a", "key=a&line=2", "line=3", "key=b"]
+
+
+def test_a_line_without_end_does_not_fill_the_memory():
+    tracemalloc.start()
+    [line] = bounded_lines((bytes(1 << 20) for _ in range(60)), 2_000_000)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (line.size, line.data) == (60 << 20, None)
+    assert peak < 12_000_000
