@@ -1,5 +1,6 @@
 """Schedules against their closed forms, and the properties that make a rate usable."""
 
+import itertools
 import math
 
 import pytest
@@ -49,7 +50,7 @@ def test_rises_to_one_then_never_rises_again_without_jumps(schedule):
     assert rates[:10] == sorted(rates[:10])
     assert rates[9:] == sorted(rates[9:], reverse=True)
     # 1 - sqrt starts steeply; every other phase is smoother than 1 in 10.
-    assert all(abs(a - b) <= 0.1 + 1e-9 for a, b in zip(rates, rates[1:], strict=False))
+    assert all(abs(a - b) <= 0.1 + 1e-9 for a, b in itertools.pairwise(rates))
 
 
 @settings(max_examples=30, deadline=None)
