@@ -3,9 +3,11 @@
 Kernels read Arrow's own buffers: no Python string is made for a document that only gets measured.
 """
 
+import hashlib
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple, TypeVar, cast
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
@@ -21,10 +23,24 @@ _CLASSIFIED = 0x40000
 
 def compiled(function: Function) -> Function:
     """Compile to machine code at first use; keep the result on disk where that is possible."""
+    kept: Any = numba.njit(nogil=True, error_model="numpy")(function)
     try:
-        return cast(Function, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
-    except RuntimeError:  # no writable folder for the cache: compile in each process
-        return cast(Function, numba.njit(nogil=True, error_model="numpy")(function))
+        kept.enable_caching()
+        # numba would look at the age of the function's own file alone, and miss a change in this one.
+        kept._cache._cache_file._source_stamp = _source_digest(function.__code__.co_filename)
+    except (RuntimeError, AttributeError):  # no writable folder, or another numba: compile in each process
+        kept = numba.njit(nogil=True, error_model="numpy")(function)
+    return cast(Function, kept)
+
+
+@lru_cache(maxsize=16)
+def _source_digest(path: str) -> str:
+    digest = hashlib.blake2b(Path(__file__).read_bytes(), digest_size=16)
+    try:
+        digest.update(Path(path).read_bytes())
+    except OSError as error:
+        raise RuntimeError(f"{path} cannot be read") from error
+    return digest.hexdigest()
 
 
 class Texts(NamedTuple):
