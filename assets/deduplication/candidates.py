@@ -65,8 +65,9 @@ def _fixed_width(column: pa.ChunkedArray, dtype: str, width: int) -> npt.NDArray
     array = column.combine_chunks()
     if len(array) == 0:
         return np.empty((0, width), dtype=dtype)
-    values = np.frombuffer(array.buffers()[1], dtype=dtype)
-    return values.reshape(-1, width)[array.offset : array.offset + len(array)]
+    skipped = array.offset * width * np.dtype(dtype).itemsize
+    values = np.frombuffer(array.buffers()[1], dtype=dtype, count=len(array) * width, offset=skipped)
+    return values.reshape(-1, width)
 
 
 def exact_groups(arranged: pa.Table, options: DeduplicationOptions) -> npt.NDArray[np.int64]:

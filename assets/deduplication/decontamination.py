@@ -26,7 +26,7 @@ from headwater.assets.deduplication.normalise import (
     text_buffers,
 )
 from headwater.assets.deduplication.options import DecontaminationOptions
-from headwater.assets.deduplication.signatures import power, shingle_hashes, slices_by_bytes
+from headwater.assets.deduplication.signatures import most_words, power, shingle_hashes, slices_by_bytes
 
 INDEX = pa.schema(
     [
@@ -86,7 +86,7 @@ def _look_up(grams: Hashes, hashes: Hashes, bitmap: Bytes, shift: np.uint64, pla
 
 
 def _grams(data: npt.NDArray[np.uint8], start: int, end: int, words: int) -> npt.NDArray[np.uint64]:
-    out = np.empty(int(end - start) + 1, dtype=np.uint64)
+    out = np.empty(most_words(int(end - start)), dtype=np.uint64)
     count = shingle_hashes(data, start, end, words, power(words), *character_tables(), out)
     return out[:count]
 
@@ -140,7 +140,7 @@ def _lookup(words: int, rows: pa.Table) -> _Lookup:
 def _found(texts: pa.Array, lookup: _Lookup) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """(row of the text, row of the index) of every distinct sequence of a text that the index has."""
     data, offsets = text_buffers(texts)
-    places = np.empty(int(np.diff(offsets).max(initial=0)) + 1, dtype=np.int64)
+    places = np.empty(most_words(int(np.diff(offsets).max(initial=0))), dtype=np.int64)
     text_parts, place_parts = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
     for text in range(len(offsets) - 1):
         grams = _grams(data, offsets[text], offsets[text + 1], lookup.words)
@@ -158,7 +158,7 @@ def _found(texts: pa.Array, lookup: _Lookup) -> tuple[npt.NDArray[np.int64], npt
 
 def _hits_of(documents: pa.Table, lookup: _Lookup, options: DecontaminationOptions) -> pa.Table:
     """Every (document, item) with enough sequences in common, from one part of the index."""
-    texts = documents["text"].combine_chunks().cast(pa.large_string())
+    texts = documents["text"].cast(pa.large_string()).combine_chunks()
     text_rows, index_rows = _found(texts, lookup)
     pairs = lookup.rows.select(["set", "item", "ngrams"]).take(index_rows).append_column("row", pa.array(text_rows))
     counted = pairs.group_by(["row", "set", "item", "ngrams"]).aggregate([([], "count_all")])
@@ -174,7 +174,7 @@ def _strongest(hits: pa.Table) -> pa.Table:
     """The item that each document shares most sequences with; ties go to the first set and item by name."""
     order = [("doc_id", "ascending"), ("shared", "descending"), ("set", "ascending"), ("item", "ascending")]
     hits = hits.sort_by(order)
-    _, first = np.unique(hits["doc_id"].to_numpy(zero_copy_only=False).astype(str), return_index=True)
+    _, first = np.unique(hits["doc_id"].to_numpy().astype(str), return_index=True)
     return hits.take(first)
 
 

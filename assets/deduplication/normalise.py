@@ -71,11 +71,11 @@ def text_buffers(texts: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uint
 
     Raises ValueError when a text is null.
     """
-    array = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    array = texts.cast(pa.large_string())
+    array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
     if array.null_count:
         row = array.is_null().to_pylist().index(True)
         raise ValueError(f"row {row} has no text; unreadable documents must be dropped before deduplication")
-    array = array.cast(pa.large_string())
     _, offsets, data = array.buffers()
     if len(array) == 0:
         return np.empty(0, dtype=np.uint8), np.zeros(1, dtype=np.int64)

@@ -155,6 +155,11 @@ def signature_schema(options: DeduplicationOptions) -> pa.Schema:
     return pa.schema(fields)
 
 
+def most_words(size: int) -> int:
+    """The most words that `size` bytes can hold: a word takes a byte and a separator, or the three of an ideograph."""
+    return size // 2 + 1
+
+
 def slices_by_bytes(offsets: npt.NDArray[np.int64], limit: int) -> list[tuple[int, int]]:
     """Row ranges of at most `limit` bytes each; a longer text is a range of its own."""
     ranges, first, rows = [], 0, len(offsets) - 1
@@ -169,7 +174,7 @@ def slices_by_bytes(offsets: npt.NDArray[np.int64], limit: int) -> list[tuple[in
 def compute_signatures(documents: pa.Table, options: DeduplicationOptions) -> pa.Table:
     """Signatures (`signature_schema`) of documents with the columns doc_id and text: a row step, in the given order."""
     schema = signature_schema(options)
-    texts = documents["text"].combine_chunks().cast(pa.large_string())
+    texts = documents["text"].cast(pa.large_string()).combine_chunks()
     doc_ids = documents["doc_id"].combine_chunks().cast(pa.string())
     parts = []
     for first, last in slices_by_bytes(text_buffers(texts)[1], _SLICE_BYTES):

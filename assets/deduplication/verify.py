@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from headwater.assets.deduplication.normalise import Hashes, Rows, character_tables, text_buffers
 from headwater.assets.deduplication.options import DeduplicationOptions, JaccardOptions
-from headwater.assets.deduplication.signatures import power, shingle_hashes
+from headwater.assets.deduplication.signatures import most_words, power, shingle_hashes
 from headwater.assets.schemas import EDGES
 
 Texts: TypeAlias = Mapping[str, str] | pa.Table
@@ -75,7 +75,7 @@ def shingle_sets(texts: pa.Array, words: int) -> tuple[npt.NDArray[np.uint64], n
     hashes[offsets[i]:offsets[i+1]]."""
     data, places = text_buffers(texts)
     sizes = np.diff(places)
-    buffer = np.empty(int(sizes.max(initial=0)) + 1, dtype=np.uint64)
+    buffer = np.empty(most_words(int(sizes.max(initial=0))), dtype=np.uint64)
     leaving, tables = power(words), character_tables()
     sets, offsets = [np.empty(0, dtype=np.uint64)], np.zeros(len(sizes) + 1, dtype=np.int64)
     for text in range(len(sizes)):
@@ -151,7 +151,7 @@ def _positions(pairs: pa.Table) -> tuple[tuple[npt.NDArray[np.int64], npt.NDArra
 def _texts_in_order(texts: Texts, doc_ids: pa.Array) -> pa.Array:
     if isinstance(texts, pa.Table):
         rows = pc.index_in(doc_ids, value_set=texts["doc_id"].combine_chunks().cast(pa.string()))
-        found = texts["text"].combine_chunks().cast(pa.large_string()).take(rows)
+        found = texts["text"].cast(pa.large_string()).combine_chunks().take(rows)
     else:
         found = pa.array([texts.get(doc_id) for doc_id in doc_ids.to_pylist()], pa.large_string())
     if found.null_count:
