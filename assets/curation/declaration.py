@@ -21,10 +21,5 @@ def what_decides(options: CurationOptions) -> dict[str, Any]:
     return options.model_dump(mode="json", include={"rules"})
 
 
-def list_files(options: CurationOptions) -> list[str]:
-    """Files of words, addresses and licences that rules name, in declared order."""
-    return [path for rule in options.rules if hasattr(rule, "files") for path in rule.files()]
-
-
 def _word_lists(options: CurationOptions) -> list[Words]:
     return [rule for rule in options.rules if isinstance(rule, Words)]

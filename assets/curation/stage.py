@@ -1,6 +1,5 @@
 """signals and curated: measure every document once, then decide by rules over what was measured."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,10 +10,8 @@ import pyarrow.compute as pc
 
 from headwater.assets.corpus.view import CorpusView, Rows, chunk_rows, raw_of
 from headwater.assets.curation.decide import decide
-from headwater.assets.curation.declaration import list_files
-from headwater.assets.curation.lists import read_list
 from headwater.assets.curation.measure import curate, signal_schema
-from headwater.assets.curation.options import CurationOptions, rules_of
+from headwater.assets.curation.options import CurationOptions, list_digests, rules_of
 from headwater.assets.curation.rules import Rule
 from headwater.assets.markdown import markdown_table
 from headwater.assets.plots import bar_table
@@ -45,8 +42,7 @@ class ChunkTask:
 def lists_fingerprint(stage: Stage, workspace: Workspace) -> str:
     """Hash of the list files that rules name."""
     options: CurationOptions = stage.options  # type: ignore[assignment]
-    contents = [hashlib.sha256("\n".join(read_list(path)).encode()).hexdigest() for path in list_files(options)]
-    return digest_of(contents)
+    return digest_of(list_digests(options))
 
 
 def materialize_signals(context: StageContext) -> Outcome:

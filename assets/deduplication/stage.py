@@ -188,7 +188,7 @@ def _describe(
     if options.near is not None:
         bands, band_rows = bands_and_rows(options.near)
         outcome.metrics |= {"bands": bands, "rows_per_band": band_rows}
-        points = np.column_stack(s_curve_points(options.near))
+        points = list(zip(*s_curve_points(options.near), strict=True))
         outcome.plots["Chance of becoming a candidate"] = s_curve(points, options.verifier.threshold)
     over = sources_over_limit(lost, options)
     description = "; ".join(over) or "No source lost more than its share."

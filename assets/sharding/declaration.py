@@ -35,7 +35,7 @@ class ShardsOptions(ComponentOptions, PackingOptions):
     )
     tokenizer: str = Field(pattern=NAME, description="The Fit whose tokenizer encodes the documents.")
 
-    @field_validator("corpora", mode="before")
+    @field_validator("corpora", mode="before", json_schema_input_type=list[str | MixtureWeight] | str)
     @classmethod
     def _names_alone_are_enough(cls, corpora: Any) -> Any:
         if isinstance(corpora, str):

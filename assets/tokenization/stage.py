@@ -53,7 +53,7 @@ def materialize_tokens(context: StageContext) -> Outcome:
         sizes += [float(chunk.documents) for chunk in rows]
     streams = [stream_name(corpus, split) for corpus in options.corpora for split in SPLITS]
     schema = _table_schema(tokenizer.vocabulary_size)
-    tables, figures = context.run_partitions(
+    tables, _ = context.run_partitions(
         "encode", _encode, tasks, dict.fromkeys(streams, schema), sizes, unit="documents"
     )
     spans = pa.concat_tables([_spans(context, name, tables[name]) for name in streams])

@@ -42,7 +42,9 @@ class Replicate:
     name: str = ""
 
 
-def train(replicate: Replicate, rank: int = 0, world: int = 1, watch: Callable[[StepReport], None] | None = None) -> int:
+def train(
+    replicate: Replicate, rank: int = 0, world: int = 1, watch: Callable[[StepReport], None] | None = None
+) -> int:
     """Trains to the recipe's last step, from wherever a killed run had saved its state; returns the steps made in all.
 
     Raises:

@@ -90,7 +90,9 @@ def _with_version(segment: Segment, shards: Record) -> Segment:
     return Segment.from_record({**segment.to_record(), "shards": shards.digest})
 
 
-def _backbone(context: StageContext, options: TrainingOptions, reader: ShardReader) -> tuple[DecoderOptions, str | None]:
+def _backbone(
+    context: StageContext, options: TrainingOptions, reader: ShardReader
+) -> tuple[DecoderOptions, str | None]:
     tokens = context.upstream(context.inputs["shards"], "tokens")
     vocabulary = tokens.metrics["vocabulary_size"]
     length = reader.index.sequence_length
