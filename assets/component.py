@@ -52,8 +52,11 @@ def pipeline_definitions(pipeline: str, *components: StageComponent) -> dg.Defin
 def _resolved(value: Any, context: dg.ComponentLoadContext) -> Any:
     if isinstance(value, dict):
         return {key: _resolved(item, context) for key, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_resolved(item, context) for item in value]
     if isinstance(value, str) and "{{" in value:
-        return context.resolve_value(value)
+        found = context.resolution_context.resolve_value(value)
+        if found is None:
+            raise ValueError(f"'{value}' gives nothing; is the environment variable set?")
+        return str(found)  # templates stand for text: '8' stays a text
     return value

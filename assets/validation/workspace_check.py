@@ -1,0 +1,235 @@
+"""All declarations of a workspace: each by itself, then their names, then what they name of each other."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from headwater.assets.validation.explaining import MISSING, UNKNOWN, explain, nearest
+from headwater.assets.validation.locating import child, key_line, locate
+from headwater.assets.validation.problems import Problem
+from headwater.assets.validation.reading import is_empty, joined, line_of, not_yaml, parse, values_of
+from headwater.assets.workspace import Workspace
+
+PREFIX = "headwater.assets."
+TOP_LEVEL = ("type", "attributes", "requirements", "post_processing", "template_vars_module")
+FOLDER = re.compile(r"[A-Za-z0-9_]+")  # what Dagster allows in the name of a group
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A component that a YAML document declares, with the line of each of its values."""
+
+    file: str
+    kind: str
+    name: str
+    options: Any  # None when they are wrong
+    node: yaml.MappingNode
+
+
+class Checked(NamedTuple):
+    """What documents declare, what is wrong in them, and whether every component's name is known."""
+
+    declared: list[Declared]
+    problems: list[Problem]
+    whole: bool = True
+
+
+def validate_workspace(workspace: Workspace) -> list[Problem]:
+    """Checks every ``defs.yaml`` under the workspace's ``pipelines/`` and all references between them."""
+    problems = list(_misplaced(workspace))
+    declared: list[Declared] = []
+    whole = True
+    for path in sorted(workspace.pipelines.rglob("defs.yaml")):
+        shown = path.relative_to(workspace.root).as_posix()
+        found, wrong, complete = _validate_file(shown, path)
+        declared += found
+        problems += wrong
+        whole = whole and complete
+    problems += _duplicate_names(declared)
+    if whole:  # else a name that seems to be unknown may stand where nothing could be read
+        problems += _unknown_references(declared, python=_has_python(workspace))
+    return sorted(set(problems))
+
+
+def validate_text(file: str, data: bytes) -> Checked:
+    """Checks the documents of one YAML file."""
+    parsed = parse(file, data)
+    declared: list[Declared] = []
+    problems = list(parsed.problems)
+    whole = parsed.whole
+    for node in parsed.documents:
+        found, wrong, complete = _validate_document(file, node)
+        declared += found
+        problems += wrong
+        whole = whole and complete
+    return Checked(declared, problems, whole)
+
+
+@cache
+def component_kinds() -> dict[str, type[BaseModel]]:
+    """The kinds of asset and the model of each one's attributes."""
+    from headwater import assets
+
+    return {name: getattr(assets, name).options_type for name in assets.__all__}
+
+
+def _validate_file(shown: str, path: Path) -> Checked:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        problem = Problem(shown, 1, "", f"The file cannot be read: {error.strerror}.", "Check what and whose it is.")
+        return Checked([], [problem], whole=False)
+    return validate_text(shown, data)
+
+
+def _misplaced(workspace: Workspace) -> Iterator[Problem]:
+    """Files that Dagster would not load, and folders that cannot name a group."""
+    for path in sorted(workspace.pipelines.rglob("defs.y*ml")):
+        shown = path.relative_to(workspace.root).as_posix()
+        if path.name == "defs.yml":
+            yield Problem(shown, 1, "", "Only files named defs.yaml are loaded.", "Rename it to defs.yaml.")
+        elif not FOLDER.fullmatch(path.parent.name):
+            better = re.sub(r"[^A-Za-z0-9_]+", "_", path.parent.name)
+            message = f"The folder '{path.parent.name}' names the pipeline: letters, digits and _ only."
+            yield Problem(shown, 1, "", message, f"Rename the folder to '{better}'.")
+
+
+def _validate_document(file: str, node: yaml.Node) -> Checked:
+    if not isinstance(node, yaml.MappingNode):
+        mend = "It needs `type: …` and `attributes: …`; further components follow after a line `---`."
+        what = "a list" if isinstance(node, yaml.SequenceNode) else "text"
+        return Checked([], [Problem(file, line_of(node), "", f"A declaration is a mapping, not {what}.", mend)], False)
+    names = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+    problems = [
+        Problem(file, line_of(key), key.value, UNKNOWN, nearest(key.value, TOP_LEVEL))
+        for key in names
+        if key.value not in TOP_LEVEL
+    ]
+    kind, problem = _kind(file, node)
+    if problem:
+        return Checked([], [*problems, problem], whole=False)
+    if kind is None:  # another library's component: Dagster checks it
+        return Checked([], problems)
+    found, wrong = _validate_attributes(file, kind, node)
+    return Checked([found], problems + wrong) if found.name else Checked([], problems + wrong, whole=False)
+
+
+def _kind(file: str, node: yaml.MappingNode) -> tuple[str | None, Problem | None]:
+    """The kind of asset that a document declares, None for a component of another library."""
+    entry = child(node, "type")
+    example = f"Write `type: {PREFIX}Corpus`; the kinds are {', '.join(component_kinds())}."
+    if entry is None or is_empty(entry[1]):
+        return None, Problem(file, line_of(node), "type", MISSING, example)
+    line = line_of(entry[1])
+    if not isinstance(entry[1], yaml.ScalarNode):
+        return None, Problem(file, line_of(entry[0] or node), "type", "The type is text.", example)
+    given = entry[1].value
+    short = given.rpartition(".")[2]
+    if given == PREFIX + short and short in component_kinds():
+        return short, None
+    near = nearest(short, component_kinds(), cutoff=0.6)
+    own = given.startswith("headwater") or "." not in given or (near.startswith("Did") and "asset" in given)
+    if not own:
+        return None, None
+    mend = near.replace("mean '", f"mean '{PREFIX}") if near.startswith("Did") else example
+    return None, Problem(file, line, "type", f"There is no kind '{given}'.", mend)
+
+
+def _validate_attributes(file: str, kind: str, node: yaml.MappingNode) -> tuple[Declared, list[Problem]]:
+    unnamed = Declared(file, kind, "", None, node)
+    entry = child(node, "attributes")
+    line = key_line(node, "attributes") or line_of(node)
+    if entry is None or is_empty(entry[1]):
+        required = {name for name, field in component_kinds()[kind].model_fields.items() if field.is_required()}
+        mend = f"Add `attributes:` with at least {', '.join(['name', *sorted(required - {'name'})])}."
+        return unnamed, [Problem(file, line, "attributes", MISSING, mend)]
+    attributes = entry[1]
+    if not isinstance(attributes, yaml.MappingNode):
+        return unnamed, [
+            Problem(file, line, "attributes", "The attributes are a mapping.", "Write `name: …` below it.")
+        ]
+    try:
+        values = values_of(attributes)
+    except yaml.YAMLError as error:
+        return unnamed, [not_yaml(file, error)]
+    model = component_kinds()[kind]
+    name = values.get("name")
+    declared = Declared(file, kind, name if isinstance(name, str) else "", None, node)
+    try:
+        return Declared(file, kind, declared.name, model.model_validate(values), node), []
+    except ValidationError as error:
+        return declared, _without_echoes([_problem(file, model, each, attributes, line) for each in error.errors()])
+
+
+def _problem(file: str, model: type[BaseModel], detail: ErrorDetails, node: yaml.Node, start: int) -> Problem:
+    found = locate(model, node, start, detail["loc"])
+    message, mend = explain(detail, found)
+    line, path = found.line, found.path
+    if detail["type"] in ("extra_forbidden", "invalid_key"):
+        parent = locate(model, node, start, detail["loc"][:-1])
+        line = key_line(parent.node, detail["loc"][-1]) or line
+    named = {"union_tag_invalid": "kind", "value_error": re.split(r"[^A-Za-z0-9_]", message, maxsplit=1)[0]}
+    entry = child(found.node, named.get(detail["type"], ""))
+    if entry:  # a rule over a whole mapping begins with the name of the field that it is about
+        path = [*path, named[detail["type"]]]
+        line = line_of(entry[1] if isinstance(entry[1], yaml.ScalarNode) else entry[0] or entry[1])
+    return Problem(file, line, joined(["attributes", *path]), message, mend)
+
+
+def _without_echoes(problems: list[Problem]) -> list[Problem]:
+    """A required field that is misspelled is told once: as misspelled, not as missing too."""
+    meant = {
+        problem.field.rpartition(".")[0] + "." + problem.mend.split("'")[1]
+        for problem in problems
+        if problem.message == UNKNOWN and problem.mend.startswith("Did you mean")
+    }
+    return [problem for problem in problems if problem.message != MISSING or problem.field not in meant]
+
+
+def _duplicate_names(declared: list[Declared]) -> Iterator[Problem]:
+    first: dict[str, Declared] = {}
+    for item in declared:
+        earlier = first.setdefault(item.name, item)
+        if earlier is not item:
+            where = f"{earlier.file}:{_name_line(earlier)}"
+            message = f"'{item.name}' is declared in {where} already."
+            yield Problem(item.file, _name_line(item), "attributes.name", message, "Give it another name.")
+
+
+def _unknown_references(declared: list[Declared], python: bool) -> Iterator[Problem]:
+    """References to nothing; with Python beside the YAML, a name may be declared there."""
+    kinds: dict[str, str] = {item.name: item.kind for item in declared}
+    for item in declared:
+        for location, kind, name in item.options.references() if item.options is not None else []:
+            if kinds.get(name) == kind or (python and name not in kinds):
+                continue
+            found = locate(type(item.options), _attributes(item.node), line_of(item.node), location)
+            where = joined(["attributes", *found.path])
+            if name in kinds:
+                message = f"'{name}' is a {kinds[name]}; a {kind} is needed here."
+            else:
+                message = f"No {kind} is named '{name}'."
+            candidates = [known for known, its in kinds.items() if its == kind]
+            mend = nearest(name, candidates) or f"Declare a {kind} of this name first."
+            yield Problem(item.file, found.line, where, message, mend)
+
+
+def _has_python(workspace: Workspace) -> bool:
+    return any(path.name != "__init__.py" for path in workspace.pipelines.rglob("*.py"))
+
+
+def _attributes(node: yaml.MappingNode) -> yaml.Node | None:
+    entry = child(node, "attributes")
+    return entry[1] if entry else None
+
+
+def _name_line(item: Declared) -> int:
+    entry = child(_attributes(item.node), "name")
+    return line_of(entry[1]) if entry else line_of(item.node)
