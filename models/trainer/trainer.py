@@ -80,7 +80,9 @@ class Trainer:
         self.memory = objective.memory().to(self.device)
         named = [*model.named_parameters(), *((f"heads.{name}", p) for name, p in self.heads.named_parameters())]
         self.parameters = {name: p for name, p in named if p.requires_grad}
-        outer = frozenset(getattr(model, "outer_parameters", ())) | {n for n in self.parameters if n[:6] == "heads."}
+        outer = frozenset(getattr(model, "outer_parameters", ())) | {
+            n for n in self.parameters if n.startswith("heads.")
+        }
         self.optimizer = OptimizerSet(recipe.optimizer, self.parameters, outer)
         self.low_precision = uses_bfloat16(recipe.precision, self.device)
         self.watches = {name: SpikeWatch(recipe.spike_deviations) for name in ("loss", "gradient_norm")}
