@@ -1,0 +1,39 @@
+"""A short declaration of each kind, for the reference: what a first use says, and nothing that is usual anyway."""
+
+EXAMPLES = {
+    "Corpus": """\
+name: notes
+sources:
+  - {kind: text_files, path: "documents/**/*.md"}
+held_out: {share: 0.05}""",
+    "Fit": """\
+name: byte_pairs
+corpus: notes
+fit: {kind: byte_level_bpe, vocabulary_size: 4096}""",
+    "Shards": """\
+name: notes_512
+corpora: [notes]
+tokenizer: byte_pairs
+sequence_length: 512""",
+    "Training": """\
+name: small
+shards: notes_512
+backbone: {kind: decoder, width: 256, layers: 6, heads: 4}
+recipe:
+  steps: 1000
+  batch_size: 16
+  optimizer: {kind: adamw, learning_rate: 0.001}
+  schedule: {kind: cosine, warmup_steps: 50}
+seeds: [0]""",
+    "Evaluation": """\
+name: small_report
+training: small
+held_out: notes_512""",
+}
+
+
+def example_of(kind: str) -> str:
+    """The YAML of a component of this kind; a kind without an example shows what its name needs."""
+    attributes = EXAMPLES.get(kind, "name: …")
+    indented = "\n".join(f"  {line}" for line in attributes.splitlines())
+    return f"type: headwater.assets.{kind}\nattributes:\n{indented}"
