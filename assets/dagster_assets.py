@@ -1,6 +1,6 @@
 """Stages as Dagster assets: keys, groups, checks, versions, and metadata that people can read on the asset's page."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -15,6 +15,9 @@ from headwater.assets.workspace import find_workspace
 if TYPE_CHECKING:
     from headwater.assets.running import RunResult
 
+# Set by the command line, which shows progress itself; elsewhere progress goes to Dagster's log.
+announce: "Callable[[Record, bool], None] | None" = None
+
 
 def asset_of(stage: Stage) -> dg.AssetsDefinition:
     """The Dagster asset of a stage."""
@@ -24,7 +27,10 @@ def asset_of(stage: Stage) -> dg.AssetsDefinition:
 
         workspace = find_workspace()
         store = Store(workspace.store_url)
-        result = run_stage(stage, store, workspace, log=context.log.info, run=context.run_id)
+        log = context.log.info if announce is None else None
+        result = run_stage(stage, store, workspace, log=log, run=context.run_id)
+        if announce is not None:
+            announce(result.record, result.reused)
         if result.reused:
             context.log.info(f"{stage.asset}: reused, nothing it depends on has changed.")
         return materialization(stage, store, result)

@@ -84,7 +84,7 @@ class StageContext:
     identity: str
     inputs: dict[str, Record]
     executor: Executor
-    log: Callable[[str], None] = lambda text: None
+    log: Callable[[str], None] | None = None
     place: Place = field(init=False)
 
     def __post_init__(self) -> None:
@@ -182,7 +182,7 @@ def run_stage(
     stage: Stage,
     store: Store,
     workspace: Workspace,
-    log: Callable[[str], None] = lambda text: None,
+    log: Callable[[str], None] | None = None,
     run: str | None = None,
 ) -> RunResult:
     """Materializes a stage, or finds that its output is there already.
@@ -204,7 +204,12 @@ def run_stage(
 
 
 def _compute(
-    stage: Stage, store: Store, workspace: Workspace, wanted: Identity, log: Callable[[str], None], run: str | None
+    stage: Stage,
+    store: Store,
+    workspace: Workspace,
+    wanted: Identity,
+    log: Callable[[str], None] | None,
+    run: str | None,
 ) -> Record:
     inputs = {role: _consumed(store, asset, wanted.inputs[role]) for role, asset in stage.inputs.items()}
     executor = executor_for(stage.compute)

@@ -27,9 +27,7 @@ def run_on_workers(
     from ray.train.torch import TorchConfig, TorchTrainer
 
     resources = {"CPU": options.cpus} | ({"GPU": options.gpus} if options.gpus else {})
-    scaling = ScalingConfig(
-        num_workers=options.workers, use_gpu=options.gpus > 0, resources_per_worker=resources
-    )
+    scaling = ScalingConfig(num_workers=options.workers, use_gpu=options.gpus > 0, resources_per_worker=resources)
     with tempfile.TemporaryDirectory(prefix="headwater-ray-train-") as scratch:
         trainer = TorchTrainer(
             _on_worker,
@@ -59,7 +57,7 @@ def _reason(error: BaseException) -> str:
     return lines[-1] if lines else type(inner).__name__
 
 
-class _watching:  # noqa: N801 - reads as a statement: with _watching(...)
+class _watching:
     """Calls a function every second while the block runs."""
 
     def __init__(self, watch: Callable[[], None]) -> None:

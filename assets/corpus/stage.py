@@ -17,13 +17,13 @@ import pyarrow.compute as pc
 from headwater.assets.corpus.declaration import RawOptions
 from headwater.assets.corpus.options import HeldOut, ReadLimits, Source, sources_by_name
 from headwater.assets.corpus.reading import SourceFile, list_files, partition_files, read_partition
+from headwater.assets.markdown import markdown_table
 from headwater.assets.running import StageContext
 from headwater.assets.schemas import DOCUMENTS, RAW_LEDGER
 from headwater.assets.stages import Outcome, Stage
 from headwater.assets.storage.content import digest_of
 from headwater.assets.storage.records import CheckRecord
 from headwater.assets.storage.tables import scan_batches
-from headwater.assets.markdown import markdown_table
 from headwater.assets.workspace import Workspace
 
 # Why a record gives no document although nothing is wrong with its source: crawls are full of these.

@@ -13,6 +13,7 @@ from headwater.assets.markdown import markdown_table
 from headwater.assets.running import StageContext, StageError
 from headwater.assets.stages import Outcome, Stage
 from headwater.assets.storage.content import digest_of
+from headwater.assets.storage.places import Store
 from headwater.assets.storage.records import Record
 from headwater.assets.workspace import Workspace
 
@@ -54,7 +55,16 @@ def materialize_tokenizer(context: StageContext) -> Outcome:
 
 def open_tokenizer(context: StageContext, record: Record) -> FittedTokenizer:
     """The tokenizer of a record."""
-    place = context.store.place(record.asset)
+    return tokenizer_at(context.store, record)
+
+
+def tokenizer_at(store: Store, record: Record) -> FittedTokenizer:
+    """The tokenizer of a record in a store.
+
+    Raises:
+        StageError: its file is gone.
+    """
+    place = store.place(record.asset)
     text = place.read_text(f"{place.folder(record.digest)}/{TOKENIZER}")
     if text is None:
         raise StageError(f"{record.asset} has lost its {TOKENIZER}; materialize it again.")

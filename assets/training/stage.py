@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow.compute as pc
 
 from headwater.assets.compute.training_workers import run_on_workers
-from headwater.assets.fitting.stage import open_tokenizer
 from headwater.assets.markdown import markdown_table
 from headwater.assets.plots import loss_curve
 from headwater.assets.running import StageContext, StageError

@@ -1,0 +1,34 @@
+"""Which errors people can mend, and what is said of them."""
+
+from headwater.assets.compute.executor import ComputeError
+from headwater.assets.validation import DeclarationError
+from headwater.assets.workspace import WorkspaceError
+
+
+class CommandError(Exception):
+    """A command was given something it cannot use."""
+
+
+def mendable(error: BaseException) -> str | None:
+    """The message of an error that its reader can mend; ``None`` for a defect.
+
+    Dagster wraps what a step or a declaration raised; the cause is what people need.
+    """
+    from headwater.assets.corpus.sources.records import SourceError
+    from headwater.assets.curation.lists import ListError
+    from headwater.assets.curation.user_steps import StepError
+    from headwater.assets.running import StageError
+    from headwater.assets.sharding.shards import ShardError
+    from headwater.assets.storage.places import StoreError
+    from headwater.assets.training.curves import TrackingError
+
+    known = (
+        CommandError, ComputeError, DeclarationError, ListError, ShardError, SourceError, StageError, StepError,
+        StoreError, TrackingError, WorkspaceError, FileExistsError,
+    )  # fmt: skip
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, known):
+            return str(seen)
+        seen = seen.__cause__ or seen.__context__
+    return None

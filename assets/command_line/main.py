@@ -1,0 +1,219 @@
+"""The command `headwater`: declare, check, materialize, look, follow, export.
+
+Every command works in the workspace of the current folder. Wrong declarations and missing inputs end with one message
+and exit status 1; a traceback means a defect of Headwater.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="headwater",
+    help=__doc__,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+
+def clear_errors(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Turns the errors that people can mend into one message."""
+
+    @wraps(function)
+    def guarded(*arguments: Any, **named: Any) -> Any:
+        from headwater.assets.command_line.errors import mendable
+
+        try:
+            return function(*arguments, **named)
+        except (KeyboardInterrupt, BrokenPipeError):
+            raise typer.Exit(130) from None
+        except Exception as error:
+            message = mendable(error)
+            if message is None:
+                raise
+            typer.secho(message, fg="red", err=True)
+            raise typer.Exit(1) from None
+
+    return guarded
+
+
+@app.command()
+@clear_errors
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder of the new workspace.")],
+    name: Annotated[str | None, typer.Option(help="Name of the workspace (default: the folder's).")] = None,
+) -> None:
+    """Write a small workspace with one pipeline over your own text files."""
+    from headwater.assets.command_line.init import init_workspace
+
+    for path in init_workspace(folder, name):
+        typer.echo(f"  {path}")
+    typer.echo(f"\nPut text files into {folder / 'documents'}, then:  cd {folder} && headwater materialize my_text_lm")
+
+
+@app.command()
+@clear_errors
+def validate() -> None:
+    """Check every declaration: file, line, field and mend of everything that is wrong."""
+    from headwater.assets.validation import validate_workspace
+    from headwater.assets.workspace import find_workspace
+
+    workspace = find_workspace()
+    problems = validate_workspace(workspace)
+    for problem in problems:
+        typer.secho(str(problem), fg="red", err=True)
+    files = len(list(workspace.pipelines.rglob("defs.yaml")))
+    typer.echo(f"{files} declarations checked, {len(problems)} problems.")
+    raise typer.Exit(1 if problems else 0)
+
+
+@app.command()
+@clear_errors
+def materialize(
+    selection: Annotated[str, typer.Argument(help="A pipeline, or an asset such as packages/curated.")],
+    upstream: Annotated[bool, typer.Option(help="Also what the asset is made from.")] = True,
+    summary: Annotated[bool, typer.Option(help="End with a one-screen summary.")] = False,
+) -> None:
+    """Compute what is not there yet; what has not changed is reused."""
+    from headwater.assets.command_line.materialize import materialize_selection
+    from headwater.assets.command_line.summary import print_summary
+
+    pipeline = materialize_selection(selection, upstream)
+    if summary:
+        print_summary(pipeline)
+
+
+@app.command()
+@clear_errors
+def plan(
+    selection: Annotated[str, typer.Argument(help="A pipeline or an asset; everything when left out.")] = "",
+) -> None:
+    """Say what a materialization would recompute, why, and what it read last time."""
+    from headwater.assets.command_line.inspect import print_plan
+
+    print_plan(selection)
+
+
+@app.command(name="try")
+@clear_errors
+def try_step(
+    corpus: Annotated[str, typer.Argument(help="A pipeline, or the name of a corpus.")],
+    step: Annotated[str, typer.Argument(help="signals, curated, deduplicated or tokens.")],
+    sample: Annotated[int, typer.Option(help="Documents drawn by hash.")] = 100,
+    show: Annotated[int, typer.Option(help="Documents shown side by side.")] = 8,
+) -> None:
+    """Show a step's effect on a sample, side by side; nothing is stored."""
+    from headwater.assets.command_line.trial import print_trial
+
+    print_trial(corpus, step, sample, show)
+
+
+@app.command()
+@clear_errors
+def show(
+    asset: Annotated[str, typer.Argument(help="An asset such as small_decoder/checkpoint; all when left out.")] = "",
+    json: Annotated[bool, typer.Option(help="Print record.json as it is.")] = False,
+) -> None:
+    """Print an asset's record for people: what it is made of, what came out, which checks passed."""
+    from headwater.assets.command_line.inspect import print_asset, print_assets
+
+    if asset:
+        print_asset(asset, json)
+    else:
+        print_assets()
+
+
+@app.command()
+@clear_errors
+def summary(pipeline: Annotated[str, typer.Argument(help="Name of a pipeline.")]) -> None:
+    """Print the one-screen summary of a materialized pipeline."""
+    from headwater.assets.command_line.summary import print_summary
+
+    print_summary(pipeline)
+
+
+@app.command()
+@clear_errors
+def trace(
+    document: Annotated[str, typer.Argument(help="A document's id.")],
+    training: Annotated[str, typer.Argument(help="Name of a Training.")],
+) -> None:
+    """Follow a document to the training steps that saw it."""
+    from headwater.assets.command_line.inspect import print_trace
+
+    print_trace(document, training)
+
+
+@app.command()
+@clear_errors
+def export(
+    training: Annotated[str, typer.Argument(help="Name of a Training.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to write.")],
+    seed: Annotated[int | None, typer.Option(help="Replicate (default: the first).")] = None,
+) -> None:
+    """Write a checkpoint as a Hugging Face folder, tokenizer included."""
+    from headwater.assets.command_line.inspect import export_training
+
+    export_training(training, folder, seed)
+
+
+@app.command()
+@clear_errors
+def accept(
+    asset: Annotated[str, typer.Argument(help="An asset whose code was edited without changing what it computes.")],
+) -> None:
+    """Record that a code edit is equivalent, so that nothing is recomputed for it."""
+    from headwater.assets.command_line.inspect import accept_code
+
+    accept_code(asset)
+
+
+@app.command()
+@clear_errors
+def options(
+    kind: Annotated[str, typer.Argument(help="Corpus, Fit, Shards, Training or Evaluation; all when left out.")] = "",
+    write: Annotated[Path | None, typer.Option(help="Write the Markdown reference to a file.")] = None,
+) -> None:
+    """Print every option of a kind with its default and meaning."""
+    from headwater.assets.command_line.reference import options_reference, options_text
+
+    if write is not None:
+        write.write_text(options_reference(), encoding="utf-8")
+        typer.echo(f"Wrote {write}")
+    else:
+        typer.echo(options_text(kind or None))
+
+
+@app.command()
+@clear_errors
+def schema() -> None:
+    """Write the JSON schema with which editors complete and check declarations."""
+    from headwater.assets.command_line.reference import write_schema
+    from headwater.assets.workspace import find_workspace
+
+    typer.echo(f"Wrote {write_schema(find_workspace())}")
+
+
+@app.command()
+@clear_errors
+def ui(port: Annotated[int, typer.Option(help="Port of the web server.")] = 3000) -> None:
+    """Open the Dagster UI with its daemon (schedules, sensors) on this machine."""
+    from headwater.assets.workspace import find_workspace
+
+    workspace = find_workspace()
+    workspace.prepare()
+    os.chdir(workspace.root)
+    typer.echo(f"Dagster UI: http://localhost:{port}  (end it with Ctrl-C)")
+    program = str(Path(sys.executable).with_name("dagster"))
+    os.execv(program, [program, "dev", "--workspace", "workspace.yaml", "--port", str(port), "--log-level", "warning"])
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,148 @@
+"""The one-screen summary of a materialized pipeline: from documents in to text out, with one document followed."""
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from headwater.assets.command_line.loading import Loaded, load_workspace
+from headwater.assets.lineage.trace import a_seen_document
+from headwater.assets.stages import Stage
+from headwater.assets.storage.places import Store
+from headwater.assets.storage.records import Record
+from headwater.assets.storage.tables import read_table
+
+WIDTH = 110
+
+
+def print_summary(pipeline: str) -> None:
+    """Prints what a pipeline's assets came to, as far as it was materialized."""
+    loaded = load_workspace()
+    console = Console(width=WIDTH, highlight=False)
+    console.rule(f"[bold]{pipeline}[/]")
+    records = [(s, r) for s in loaded.pipeline(pipeline) if (r := loaded.store.place(s.asset).record()) is not None]
+    for stage, record in records:
+        for line in _describe(loaded, stage, record):
+            console.print(line)
+    console.rule()
+    console.print("See the graph: [bold]make ui[/] (or [bold]headwater ui[/]), then http://localhost:3000")
+
+
+def _describe(loaded: Loaded, stage: Stage, record: Record) -> Iterator[str | Table]:
+    writers = {
+        "raw": _raw,
+        "curated": _decisions,
+        "deduplicated": _duplicates,
+        "tokens": _tokens,
+        "shards": _shards,
+        "checkpoint": _checkpoint,
+        "evaluation": _evaluation,
+    }
+    if stage.stage in writers:
+        yield from writers[stage.stage](loaded.store, record)
+
+
+def _raw(store: Store, record: Record) -> Iterator[str]:
+    m = record.metrics
+    left_out = f", {m['left_out']:,} records without a document" if m["left_out"] else ""
+    yield (
+        f"[bold]Documents[/]     {m['documents']:,} in {m['megabytes']:,.1f} MB from {m['files']:,} files"
+        f" ({m['held_out_documents']:,} held out){left_out}"
+    )
+
+
+def _decisions(store: Store, record: Record) -> Iterator[str]:
+    yield _kept("Curated", record) + _reasons(store, record, "curated")
+
+
+def _duplicates(store: Store, record: Record) -> Iterator[str]:
+    yield _kept("Deduplicated", record) + _reasons(store, record, "deduplicated")
+    m = record.metrics
+    if "example" in m:
+        yield (
+            f"              e.g. {escape(_short(m['example'], 88))}\n"
+            f"              like {escape(_short(m['example_of'], 72))} (Jaccard {m['example_similarity']:.3f})"
+        )
+
+
+def _kept(title: str, record: Record) -> str:
+    m = record.metrics
+    return f"[bold]{title:<14}[/]{m['kept']:,} kept, {m['dropped']:,} dropped"
+
+
+def _reasons(store: Store, record: Record, stage: str) -> str:
+    table = store.place(record.asset).table("decisions")
+    rules = read_table(table, record.tables["decisions"].version, ["rule"], f"stage = '{stage}'")["rule"]
+    counts = sorted(((c["counts"], c["values"]) for c in rules.value_counts().to_pylist()), key=lambda c: (-c[0], c[1]))
+    shown = ", ".join(f"{rule} {count:,}" for count, rule in counts[:3])
+    return f": {shown}" if shown else ""
+
+
+def _tokens(store: Store, record: Record) -> Iterator[str]:
+    m = record.metrics
+    yield (
+        f"[bold]Tokens[/]        {m['training_tokens']:,} to train on, {m['held_out_tokens']:,} held out, "
+        f"{m['bytes_per_token']:.2f} bytes each, vocabulary {m['vocabulary_size']:,}"
+    )
+
+
+def _shards(store: Store, record: Record) -> Iterator[str]:
+    m = record.metrics
+    yield f"[bold]Shards[/]        {m['shards']} tars, {m['samples']:,} samples of {m['sequence_length']:,} tokens"
+
+
+def _checkpoint(store: Store, record: Record) -> Iterator[str]:
+    m, place = record.metrics, store.place(record.asset)
+    seed = record.identity.options["seeds"][0]
+    tokens, seconds = m[f"tokens_seed_{seed}"], m[f"seconds_seed_{seed}"]
+    yield (
+        f"[bold]Trained[/]       {m['parameters'] / 1e6:.1f} M parameters, {m['steps']:,} steps, {tokens:,} tokens in "
+        f"{seconds:,.0f} s ({tokens / max(seconds, 1e-9):,.0f} tokens/s), loss {m['final_loss']:.3f}"
+    )
+    for file in list(record.plots.values())[:1]:
+        yield f"[bold]Loss curve[/]    {place.folder(record.digest)}/{file}"
+    found = a_seen_document(store, record)
+    if found is not None:
+        steps = ", ".join(map(str, found.steps[:6])) + (" …" if len(found.steps) > 6 else "")
+        yield (
+            f"[bold]Lineage[/]       document {found.doc_id} → tokens {found.start:,}–{found.start + found.length:,} of "
+            f"{found.stream}\n              → samples {found.samples.start}–{found.samples.stop - 1} → steps {steps}"
+        )
+
+
+def _evaluation(store: Store, record: Record) -> Iterator[str | Table]:
+    m = record.metrics
+    table = Table(box=None, pad_edge=False)
+    table.add_column("[bold]Bits per byte[/]")
+    for name in ("model", "unigram", "gzip", "xz"):
+        table.add_column(name, justify="right")
+    values = [m.get("bits_per_byte"), *(m.get(f"{name}_bits_per_byte") for name in ("unigram", "gzip", "xz"))]
+    table.add_row("held-out text  ", *("–" if value is None else f"{value:.3f}" for value in values))
+    yield table
+    for check in record.checks:
+        mark = "[green]✓[/]" if check.passed else "[red]✗[/]" if check.blocking else "[yellow]![/]"
+        yield f"              {mark} {check.name}: {escape(check.description)}"
+    yield from _sample(store, record)
+
+
+def _sample(store: Store, record: Record) -> Iterator[str]:
+    from headwater.assets.evaluation.report import Report
+
+    place = store.place(record.asset)
+    reports = store.fs.glob(f"{place.folder(record.digest)}/seed_*/report.json")
+    text = place.read_text(sorted(reports)[0]) if reports else None
+    samples = Report.from_json(text).samples if text else []
+    if samples:
+        prompt, continuation = samples[0].prompt[-160:], samples[0].continuation[:320]
+        yield "[bold]A sample[/] (prompt dimmed)"
+        yield f"[dim]{escape(_indented(prompt))}[/]{escape(_indented(continuation, first=False))}"
+
+
+def _indented(text: str, first: bool = True) -> str:
+    clean = "".join(c if c.isprintable() or c == "\n" else "·" for c in text)
+    return ("  " if first else "") + clean.replace("\n", "\n  ")
+
+
+def _short(text: str, width: int) -> str:
+    return text if len(text) <= width else "…" + text[-width + 1 :]

@@ -1,0 +1,78 @@
+"""What a materialization would recompute, and why: inputs, options, code, or what lies outside the graph."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from headwater.assets.running import StageError, wanted_identity
+from headwater.assets.stages import Stage, in_order
+from headwater.assets.storage.places import Store
+from headwater.assets.storage.records import Identity, Record
+from headwater.assets.workspace import Workspace
+
+
+@dataclass
+class Planned:
+    """One asset's outlook: ``reuse``, ``compute``, or ``maybe`` (an input will be recomputed and may come out equal)."""
+
+    asset: str
+    action: str
+    reasons: list[str] = field(default_factory=list)
+    last: Record | None = None
+
+
+def plan(stages: Sequence[Stage], store: Store, workspace: Workspace) -> list[Planned]:
+    """The outlook of every stage, inputs first."""
+    found: dict[str, Planned] = {}
+    for stage in in_order(stages):
+        found[stage.asset] = _plan_one(stage, store, workspace, found)
+    return list(found.values())
+
+
+def _plan_one(stage: Stage, store: Store, workspace: Workspace, earlier: dict[str, Planned]) -> Planned:
+    last = store.place(stage.asset).record()
+    waiting = [a for a in stage.inputs.values() if a in earlier and earlier[a].action != "reuse"]
+    try:
+        wanted = wanted_identity(stage, store, workspace)
+    except StageError:
+        missing = [asset for asset in stage.inputs.values() if store.place(asset).record() is None]
+        return Planned(stage.asset, "compute", ["never materialized", *(f"waits for {m}" for m in missing)], last)
+    if last is None:
+        return Planned(stage.asset, "compute", ["never materialized"], last)
+    reasons = [] if last.serves(wanted) else differences(last.identity, wanted)
+    if reasons:
+        return Planned(stage.asset, "compute", reasons, last)
+    if waiting:
+        return Planned(stage.asset, "maybe", [f"only if the content of {asset} changes" for asset in waiting], last)
+    return Planned(stage.asset, "reuse", [], last)
+
+
+def differences(last: Identity, wanted: Identity) -> list[str]:
+    """Why two identities differ, in words."""
+    reasons = []
+    for role in sorted(last.inputs.keys() | wanted.inputs.keys()):
+        before, now = last.inputs.get(role), wanted.inputs.get(role)
+        if before is None or now is None or before.content != now.content:
+            what = "what lies outside (files, lists)" if role == "outside" else f"input {role}"
+            reasons.append(f"{what} changed")
+    reasons += [f"option {path}: {old!r} → {new!r}" for path, old, new in changed_values(last.options, wanted.options)]
+    if last.code.number != wanted.code.number:
+        reasons.append(f"code: step {last.code.number} → {wanted.code.number}")
+    elif last.code.modules != wanted.code.modules:
+        reasons.append("code: its modules were edited (`headwater accept` if the edit is equivalent)")
+    for name in sorted(last.code.libraries.keys() | wanted.code.libraries.keys()):
+        before_version, version = last.code.libraries.get(name), wanted.code.libraries.get(name)
+        if before_version != version:
+            reasons.append(f"library {name}: {before_version} → {version}")
+    return reasons
+
+
+def changed_values(before: Any, after: Any, path: str = "") -> list[tuple[str, Any, Any]]:
+    """(path, old, new) of every leaf that differs between two JSON values."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = sorted(before.keys() | after.keys())
+        return [c for k in keys for c in changed_values(before.get(k), after.get(k), f"{path}.{k}" if path else k)]
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        pairs = enumerate(zip(before, after, strict=True))
+        return [change for n, (b, a) in pairs for change in changed_values(b, a, f"{path}[{n}]")]
+    return [] if before == after else [(path, before, after)]
