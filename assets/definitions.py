@@ -4,6 +4,7 @@ This is the one look upward, by path: the assets room loads what the pipelines r
 """
 
 import os
+import sys
 
 import dagster as dg
 
@@ -20,10 +21,18 @@ def load_definitions(workspace: Workspace) -> dg.Definitions:
     problems = validate_workspace(workspace)
     if problems:
         raise DeclarationError(problems)
+    _make_importable(workspace)
     loaded = dg.load_from_defs_folder(path_within_project=workspace.root)
     groups = sorted({spec.group_name for spec in loaded.resolve_all_asset_specs() if spec.group_name})
     jobs = [dg.define_asset_job(g, selection=dg.AssetSelection.groups(g), description=f"All of {g}.") for g in groups]
     return dg.Definitions.merge(loaded, dg.Definitions(executor=dg.in_process_executor, jobs=jobs))
+
+
+def _make_importable(workspace: Workspace) -> None:
+    """A workspace that `headwater init` wrote is not installed: its module `pipelines` is found by its folder."""
+    root = str(workspace.root)
+    if (workspace.pipelines / "__init__.py").is_file() and root not in sys.path:
+        sys.path.insert(0, root)
 
 
 @dg.definitions
