@@ -51,7 +51,7 @@ attributes:
     - {kind: text_files, path: "documents/**/*.*"}
   # Chosen by hash of the file name before anything is fitted; never trained on.
   held_out: {share: 0.1}
-  # The rules that drop documents. Left out, they are: length, rules for code, Gopher's quality and repetition for prose.
+  # Rules that drop documents. Left out: length, rules for code, and Gopher's quality and repetition rules for prose.
   # curation:
   #   rules:
   #     - {kind: length, min_words: 20}
@@ -99,7 +99,7 @@ held out to measure the model. This file has no extension and is not read.
 README = """\
 # @NAME@
 
-A [Headwater](https://pypi.org/project/headwater/) workspace. Put text files into `documents/`, then:
+A Headwater workspace. Put text files into `documents/`, then:
 
 ```
 headwater validate                  # check the declarations
