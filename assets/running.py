@@ -55,7 +55,8 @@ class WritePartition:
 
     def __call__(self, item: Any) -> Part:
         """Computes one partition; memory is bounded by ``FLUSH_BYTES`` per table and one batch."""
-        part, held = Part(), {name: [] for name in self.urls}
+        part = Part()
+        held: dict[str, list[pa.RecordBatch]] = {name: [] for name in self.urls}
         for name, value in self.function(item):
             if name == "figures":
                 part.figures = value

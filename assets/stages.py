@@ -1,7 +1,8 @@
 """A stage: one asset as Headwater sees it, independent of Dagster.
 
 A component gives stages; a stage names its inputs, its options and the function that computes it (by import path, so
-that loading a hundred pipelines imports no torch). ``assets/running.py`` runs one; ``assets/dagster_assets.py`` shows it.
+that loading a hundred pipelines imports no torch). ``assets/running.py`` runs it; ``assets/dagster_assets.py`` shows
+it.
 """
 
 import importlib

@@ -1,7 +1,7 @@
 """The workspace: the folder whose pipelines are loaded, with its store and Dagster's history.
 
 A workspace is the nearest folder upwards with a ``pyproject.toml`` that has a ``[tool.dg.project]`` table: this
-repository, or what ``headwater init`` wrote. Its ``.env`` sets DAGSTER_HOME, so that history is kept from the first run.
+repository, or what ``headwater init`` wrote. Its ``.env`` sets DAGSTER_HOME: history is kept from the first run.
 """
 
 import os

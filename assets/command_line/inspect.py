@@ -23,7 +23,9 @@ def print_plan(selection: str) -> None:
     """Prints what a materialization would do, why, and what each asset read last time."""
     loaded = load_workspace()
     table = Table(box=None, pad_edge=False)
-    for column in ("asset", "plan", "because", "last time"):
+    for column in ("asset", "plan"):
+        table.add_column(column, no_wrap=True)
+    for column in ("because", "last time"):
         table.add_column(column, overflow="fold")
     chosen = {stage.asset for stage in loaded.select(selection)}
     for item in plan(loaded.stages, loaded.store, loaded.workspace):
@@ -49,7 +51,7 @@ def print_assets() -> None:
     loaded = load_workspace()
     table = Table(box=None, pad_edge=False)
     for column in ("asset", "kind", "content", "what came out", "when"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=column in ("asset", "content"))
     for stage in loaded.stages:
         record = loaded.store.place(stage.asset).record()
         if record is None:

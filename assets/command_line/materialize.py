@@ -52,7 +52,7 @@ def _run(loaded: Loaded, stages: Sequence[Stage]) -> None:
             while error is not None and error.cause is not None:
                 error = error.cause
             if error is not None:
-                raise CommandError(f"{event.step_key.replace('__', '/', 1)} failed: {_bare(error.message)}")
+                raise CommandError(f"{(event.step_key or '').replace('__', '/', 1)} failed: {_bare(error.message)}")
     raise CommandError("The run failed; the UI has its log (headwater ui).")
 
 

@@ -105,9 +105,10 @@ def _checkpoint(store: Store, record: Record) -> Iterator[str]:
     found = a_seen_document(store, record)
     if found is not None:
         steps = ", ".join(map(str, found.steps[:6])) + (" …" if len(found.steps) > 6 else "")
+        samples = f"{found.samples.start}–{found.samples.stop - 1}"
         yield (
-            f"[bold]Lineage[/]       document {found.doc_id} → tokens {found.start:,}–{found.start + found.length:,} of "
-            f"{found.stream}\n              → samples {found.samples.start}–{found.samples.stop - 1} → steps {steps}"
+            f"[bold]Lineage[/]       document {found.doc_id} → tokens {found.start:,}–{found.start + found.length:,}"
+            f"\n              of {found.stream} → samples {samples} → steps {steps}"
         )
 
 

@@ -119,8 +119,9 @@ def start_ray(options: ComputeOptions) -> Any:
         ray.init(**arguments)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ComputeError(
-            f"Ray at '{address}' cannot be reached ({str(error).splitlines()[0]}). Check compute.address or RAY_ADDRESS; "
-            "a shared cluster with tokens needs RAY_AUTH_MODE=token in this process. `engine: local` needs no Ray."
+            f"Ray at '{address}' cannot be reached ({str(error).splitlines()[0]}). Check compute.address or "
+            "RAY_ADDRESS; a shared cluster with tokens needs RAY_AUTH_MODE=token in this process. "
+            "`engine: local` needs no Ray."
         ) from error
     atexit.register(stop_ray)
     return ray

@@ -1,4 +1,4 @@
-"""What a declaration may say about an evaluation: of which training, on whose held-out documents, and what is measured."""
+"""What a declaration may say about an evaluation: of which training, on whose held-out documents, measuring what."""
 
 from pydantic import Field
 

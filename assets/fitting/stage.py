@@ -1,6 +1,7 @@
-"""tokenizer: fitted on a stated sample of the training documents, or one's own file, checked; saved as tokenizer.json."""
+"""tokenizer: fitted on a stated sample of the training documents, or one's own file; saved as tokenizer.json."""
 
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -88,7 +89,7 @@ def _fit(context: StageContext, options: ByteLevelBpeOptions) -> tuple[FittedTok
     megabytes = sum(size for doc_id, size in zip(ids, sizes, strict=True) if doc_id in chosen) / 1e6
     with context.progress(len(chosen), "documents") as bar:
 
-        def texts():  # noqa: ANN202
+        def texts() -> Iterator[str]:
             for _, text in texts_of(view, rows, chosen):
                 bar.advance(1, note="reading the sample, then merging")
                 yield text

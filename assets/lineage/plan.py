@@ -13,7 +13,7 @@ from headwater.assets.workspace import Workspace
 
 @dataclass
 class Planned:
-    """One asset's outlook: ``reuse``, ``compute``, or ``maybe`` (an input will be recomputed and may come out equal)."""
+    """One asset's outlook: ``reuse``, ``compute``, or ``maybe`` (an input is recomputed and may come out equal)."""
 
     asset: str
     action: str

@@ -51,9 +51,7 @@ def trace_document(store: Store, checkpoint: Record, doc_id: str) -> DocumentTra
     table = store.place(tokens.asset).table("spans")
     spans = read_table(table, tokens.tables["spans"].version, where=f"doc_id = '{_safe(doc_id)}'")
     if spans.num_rows == 0:
-        raise StageError(
-            f"{doc_id} is in none of the streams of {tokens.asset}: it was dropped, or is of another corpus."
-        )
+        raise StageError(f"{doc_id} is in none of the streams of {tokens.asset}: it was dropped, or is unknown.")
     row = spans.to_pylist()[0]
     samples = samples_of_span(row["start"], row["length"], shards.metrics["sequence_length"])
     sampler = Sampler([Segment.from_record(segment) for segment in checkpoint.metrics["segments"]])

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 os.environ.setdefault("LANCE_LOG", "error")
 
@@ -18,7 +18,7 @@ from lance.fragment import FragmentMetadata, write_fragments
 
 from headwater.assets.storage.content import ContentSum, content_of
 
-FORMAT = "2.1"  # Lance's file format; stable row ids can only be chosen when a table is created
+FORMAT: Literal["2.1"] = "2.1"  # Lance's file format; stable row ids can only be chosen when a table is created
 _NO_TABLE = pa.table({})
 
 

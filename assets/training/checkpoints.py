@@ -36,7 +36,7 @@ def open_checkpoint(store: Store, record: Record, seed: int, device: str = "cpu"
 
 def export_checkpoint(model: Decoder, tokenizer: FittedTokenizer, folder: Path, log: Callable[[str], None]) -> None:
     """Writes a folder that `transformers` loads: config, weights and the tokenizer."""
-    ids = {
+    ids: dict[str, int | None] = {
         "bos_token_id": tokenizer.end_of_text_id,
         "eos_token_id": tokenizer.end_of_text_id,
         "pad_token_id": tokenizer.pad_id,

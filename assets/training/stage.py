@@ -1,4 +1,4 @@
-"""checkpoint: train every replicate to the end, describe its curve, and store what its position can be computed from."""
+"""checkpoint: train every replicate to the end, describe its curve, and store what positions are computed from."""
 
 import hashlib
 import json
