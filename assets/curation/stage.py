@@ -19,7 +19,7 @@ from headwater.assets.running import StageContext
 from headwater.assets.schemas import DECISIONS, DOCUMENTS
 from headwater.assets.stages import Outcome, Stage
 from headwater.assets.storage.content import digest_of
-from headwater.assets.storage.records import CheckRecord
+from headwater.assets.storage.records import CheckRecord, Record, TableRecord
 from headwater.assets.storage.tables import read_table, take_rows
 from headwater.assets.workspace import Workspace
 
@@ -57,9 +57,18 @@ def materialize_signals(context: StageContext) -> Outcome:
     tables, figures = context.run_partitions("measure", _measure, tasks, schemas, sizes, unit="documents")
     changed = sum(figure["changed"] for figure in figures)
     metrics = {"documents": tables["documents"].rows, "signals": len(schemas["signals"]) - 1, "changed_texts": changed}
-    outcome = Outcome(tables=tables, metrics=metrics)
+    outcome = Outcome(tables=tables, metrics=metrics, content=corpus_content(raw, *tables.values()))
     outcome.markdown["signals"] = _signal_summary(context, outcome)
     return outcome
+
+
+def corpus_content(raw: Record, *tables: TableRecord) -> str:
+    """Content of a corpus at a later stage: its tables, and what the raw ledger says of the documents.
+
+    Consumers read splits, groups, dates and licences from that ledger, which no later table repeats; without it, a
+    changed split would end at the first stage whose own tables come out equal.
+    """
+    return digest_of([raw.content_version, [table.content for table in tables]])
 
 
 def _measure(task: ChunkTask) -> Iterator[tuple[str, Any]]:
@@ -100,7 +109,7 @@ def materialize_curated(context: StageContext) -> Outcome:
     rules, stored = tuple(rules_of(options)), context.table_url(signals, "signals")
     tasks = [ChunkTask(view, rows, options, rules, stored) for rows in chunk_rows(context, raw)]
     tables, _ = context.run_partitions("decide", _decide, tasks, {"decisions": LEDGER})
-    outcome = Outcome(tables=tables)
+    outcome = Outcome(tables=tables, content=corpus_content(raw, tables["decisions"]))
     _describe_decisions(context, outcome, rules)
     return outcome
 

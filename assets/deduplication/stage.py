@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from headwater.assets.corpus.declaration import RawOptions
 from headwater.assets.corpus.view import CorpusView, Rows, kept_ledger, open_corpus, raw_of, texts_of
-from headwater.assets.curation.stage import LEDGER, decision_metrics, drop_reasons
+from headwater.assets.curation.stage import LEDGER, corpus_content, decision_metrics, drop_reasons
 from headwater.assets.deduplication.bands import bands_and_rows, s_curve_points
 from headwater.assets.deduplication.candidates import arrange, candidate_pairs, exact_edges, exact_groups
 from headwater.assets.deduplication.decide import decide
@@ -88,7 +88,7 @@ def materialize_deduplicated(context: StageContext) -> Outcome:
     tables["decisions"] = context.write_table("decisions", _merge(view, decided))
     outcome = Outcome(
         tables={"decisions": tables["decisions"], "edges": tables["edges"], "signatures": tables["signatures"]},
-        content=tables["decisions"].content,
+        content=corpus_content(raw_of(context, curated), tables["decisions"]),
     )
     outcome.metrics = {"candidate_pairs": pairs.num_rows, "comparisons_left_out": left_out, "short_items": too_short}
     _describe(context, outcome, view, rows, ledger, decided, edges, options)
