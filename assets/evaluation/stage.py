@@ -1,5 +1,6 @@
 """evaluation: each replicate of a checkpoint measured on the same held-out documents."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -179,8 +180,9 @@ def _outcome(context: StageContext, reports: dict[int, Report]) -> Outcome:
     first = next(iter(reports.values()))
     outcome = Outcome(markdown={"held-out": sources_table(first), "compressors": compressors_table(first)})
     for seed, report in reports.items():
-        path = f"{context.place.folder(context.identity)}/seed_{seed}/report.json"
-        context.place.write_text(path, report.to_json())
+        name, text = f"seed_{seed}/report.json", report.to_json()
+        context.place.write_text(f"{context.place.folder(context.identity)}/{name}", text)
+        outcome.files[name] = hashlib.sha256(text.encode()).hexdigest()
         outcome.metrics |= {f"seed_{seed}/{name}": value for name, value in report.metrics().items()}
     for name in first.metrics():
         values = [report.metrics().get(name, float("nan")) for report in reports.values()]
@@ -190,7 +192,6 @@ def _outcome(context: StageContext, reports: dict[int, Report]) -> Outcome:
         outcome.markdown["samples"] = samples_markdown(first.samples)
     outcome.plots["Bits per byte"] = _bars(first)
     outcome.checks = _joined_checks(reports)
-    outcome.content = None
     return outcome
 
 

@@ -15,6 +15,7 @@ from headwater.assets.sharding.declaration import ShardStageOptions
 from headwater.assets.sharding.packing import ShardPlan, pack_blocks, plan_shards
 from headwater.assets.sharding.shards import BlockEntry, ShardEntry, ShardIndex, write_index, write_shard
 from headwater.assets.stages import Outcome
+from headwater.assets.storage.content import digest_of
 from headwater.assets.storage.records import CheckRecord, Record
 from headwater.assets.storage.tables import open_table, read_table
 from headwater.assets.tokenization.encoding import token_type
@@ -40,22 +41,26 @@ def materialize_shards(context: StageContext) -> Outcome:
     options: ShardStageOptions = context.stage.options  # type: ignore[assignment]
     tokens = context.inputs["tokens"]
     tokenizer = open_tokenizer(context, context.upstream(tokens, "tokenizer"))
-    kind = token_type(tokenizer.vocabulary_size)
+    kind, special = token_type(tokenizer.vocabulary_size), (tokenizer.end_of_text_id, tokenizer.pad_id)
     folder = str(context.folder)
     tasks = list(_tasks(context, tokens, folder, options, tokenizer.pad_id, kind.itemsize))
     sizes = [(task.plan.token_stop - task.plan.token_start) * kind.itemsize / 1e6 for task in tasks]
-    _, figures = context.run_partitions("write", _write, tasks, {}, sizes, unit="MB")
+    covers = [[task.stream, asdict(task.plan)] for task in tasks]
+    _, figures = context.run_partitions("write", _write, tasks, {}, covers, sizes, unit="MB")
     entries = tuple(_entry(part) for part in figures)
     index = ShardIndex(
         sequence_length=options.sequence_length,
         block_samples=options.block_samples,
         dtype=kind.name,
-        end_of_text=tokenizer.end_of_text_id,
-        pad=tokenizer.pad_id,
+        end_of_text=special[0],
+        pad=special[1],
         shards=entries,
     )
     write_index(folder, index)
-    outcome = Outcome(files={entry.file: entry.sha256 for entry in entries})
+    files = {entry.file: entry.sha256 for entry in entries}
+    # Training draws by the mixture and numbers samples by the index: they are content although no tar holds them.
+    layout = options.model_dump(mode="json", exclude={"shard_megabytes"}) | {"tokenizer": [kind.name, *special]}
+    outcome = Outcome(files=files, content=digest_of([files, layout]))
     _describe(outcome, index, tokens)
     return outcome
 
