@@ -22,7 +22,7 @@ import headwater
 from headwater.assets.compute.executor import Executor, executor_for
 from headwater.assets.compute.progress import Progress
 from headwater.assets.stages import Outcome, Stage, import_object
-from headwater.assets.storage.attempts import Attempt, Part, clear_attempts, combined
+from headwater.assets.storage.attempts import Attempt, Part, clear_attempts, combined, part_name
 from headwater.assets.storage.content import ContentSum, digest_of
 from headwater.assets.storage.places import Place, Store
 from headwater.assets.storage.records import Execution, Identity, InputRecord, Record, TableRecord
@@ -119,6 +119,7 @@ class StageContext:
         function: Partition,
         items: Sequence[Any],
         schemas: Mapping[str, pa.Schema],
+        covers: Sequence[Any],
         sizes: Sequence[float] | None = None,
         unit: str = "parts",
     ) -> tuple[dict[str, TableRecord], list[dict[str, Any]]]:
@@ -128,20 +129,22 @@ class StageContext:
             step: name of the step within the stage, for its journal.
             function: item → yields (table, batch), and ("figures", dict) at most once.
             items: the partitions, whose order is the order of the tables' rows.
+            covers: what each item covers (files, rows) as JSON values: a finished part is known again by it.
             sizes: progress units of each item (default: one each).
 
         Returns:
             The committed tables, and the figures of every partition in order.
         """
         attempt = Attempt(self.place, self.identity, step)
-        parts = {n: part for n, part in attempt.finished().items() if n < len(items)}
+        names, earlier = [part_name(n, cover) for n, cover in enumerate(covers)], attempt.finished()
+        parts = {n: earlier[name] for n, name in enumerate(names) if name in earlier}
         left = [n for n in range(len(items)) if n not in parts]
         size = list(sizes) if sizes is not None else [1.0] * len(items)
         write = WritePartition(function, {name: self.place.table(name) for name in schemas}, dict(schemas))
         with self.progress(sum(size), unit) as bar:
             bar.advance(sum(size[n] for n in parts))
             for index, part in self.executor.map(write, [items[n] for n in left]):
-                attempt.finish(left[index], part)
+                attempt.finish(names[left[index]], part)
                 parts[left[index]] = part
                 bar.advance(size[left[index]])
         ordered = [parts[n] for n in range(len(items))]

@@ -89,6 +89,9 @@ class Corpus(StageComponent):
             kind="Corpus",
             function="headwater.assets.deduplication.stage:materialize_deduplicated",
             options=options.deduplication,
+            # A source's place among the others decides between duplicates, and no table says it.
+            determining=options.deduplication.model_dump(mode="json")
+            | {"source_order": [source.name for source in options.sources]},
             inputs={"curated": f"{options.name}/curated"},
             outside="headwater.assets.deduplication.stage:evaluation_sets_fingerprint",
             modules=("headwater.assets.deduplication",),

@@ -61,7 +61,8 @@ def materialize_raw(context: StageContext) -> Outcome:
     tasks = [ReadTask(sources, tuple(part), options.held_out, options.limits) for part in parts]  # type: ignore[arg-type]
     sizes = [sum(f.size for f in part) / 1e6 for part in parts]
     schemas = {"documents": DOCUMENTS, "ledger": RAW_LEDGER}
-    tables, figures = context.run_partitions("read", _read, tasks, schemas, sizes, unit="MB")
+    covers = [[[f.source, f.uri, f.size, f.stamp] for f in part] for part in parts]
+    tables, figures = context.run_partitions("read", _read, tasks, schemas, covers, sizes, unit="MB")
     content = digest_of({name: table.content for name, table in tables.items()})
     tables["chunks"] = context.write_table("chunks", _chunks_table(figures))  # execution's matter, not content
     outcome = Outcome(tables={"ledger": tables.pop("ledger"), **tables}, content=content)

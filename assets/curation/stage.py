@@ -54,7 +54,7 @@ def materialize_signals(context: StageContext) -> Outcome:
     tasks = [ChunkTask(view, rows, options) for rows in chunks]
     schemas = {"signals": signal_schema(options), "documents": DOCUMENTS}
     sizes = [float(rows.documents) for rows in chunks]
-    tables, figures = context.run_partitions("measure", _measure, tasks, schemas, sizes, unit="documents")
+    tables, figures = context.run_partitions("measure", _measure, tasks, schemas, chunks, sizes, unit="documents")
     changed = sum(figure["changed"] for figure in figures)
     metrics = {"documents": tables["documents"].rows, "signals": len(schemas["signals"]) - 1, "changed_texts": changed}
     outcome = Outcome(tables=tables, metrics=metrics, content=corpus_content(raw, *tables.values()))
@@ -107,8 +107,9 @@ def materialize_curated(context: StageContext) -> Outcome:
     raw = raw_of(context, signals)
     view = CorpusView(context.table_url(signals, "documents"), context.table_url(raw, "ledger"), None)
     rules, stored = tuple(rules_of(options)), context.table_url(signals, "signals")
-    tasks = [ChunkTask(view, rows, options, rules, stored) for rows in chunk_rows(context, raw)]
-    tables, _ = context.run_partitions("decide", _decide, tasks, {"decisions": LEDGER})
+    chunks = chunk_rows(context, raw)
+    tasks = [ChunkTask(view, rows, options, rules, stored) for rows in chunks]
+    tables, _ = context.run_partitions("decide", _decide, tasks, {"decisions": LEDGER}, chunks)
     outcome = Outcome(tables=tables, content=corpus_content(raw, tables["decisions"]))
     _describe_decisions(context, outcome, rules)
     return outcome

@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headwater.assets.corpus.declaration import RawOptions
 from headwater.assets.corpus.view import CorpusView, Rows, kept_ledger, open_corpus, raw_of, texts_of
 from headwater.assets.curation.stage import LEDGER, corpus_content, decision_metrics, drop_reasons
 from headwater.assets.deduplication.bands import bands_and_rows, s_curve_points
@@ -30,7 +29,7 @@ from headwater.assets.running import StageContext
 from headwater.assets.schemas import EDGES
 from headwater.assets.stages import Outcome, Stage
 from headwater.assets.storage.content import digest_of
-from headwater.assets.storage.records import CheckRecord, Record
+from headwater.assets.storage.records import CheckRecord
 from headwater.assets.storage.tables import open_table, read_table
 from headwater.assets.workspace import Workspace
 
@@ -78,7 +77,7 @@ def materialize_deduplicated(context: StageContext) -> Outcome:
     view, rows = open_corpus(context, curated)
     tables, hits, too_short = _sign(context, view, rows, options)
     ledger = kept_ledger(view, _LEDGER_COLUMNS)
-    rank = _source_rank(context, curated)
+    rank = {name: place for place, name in enumerate(context.stage.identity_options["source_order"])}
     arranged = arrange(read_table(context.place.table("signatures"), tables["signatures"].version), ledger, rank)
     roots = exact_groups(arranged, options)
     pairs, left_out = candidate_pairs(arranged, roots, options)
@@ -109,7 +108,7 @@ def _sign(
     tasks = [SignTask(view, chunk, options, index) for chunk in rows]
     schemas = {"signatures": signature_schema(options), "hits": HITS}
     sizes = [float(chunk.documents) for chunk in rows]
-    tables, _ = context.run_partitions("sign", _sign_chunk, tasks, schemas, sizes, unit="documents")
+    tables, _ = context.run_partitions("sign", _sign_chunk, tasks, schemas, rows, sizes, unit="documents")
     hits = read_table(context.place.table("hits"), tables["hits"].version) if sets else None
     return tables, hits, too_short
 
@@ -124,13 +123,6 @@ def _sign_chunk(task: SignTask) -> Iterator[tuple[str, Any]]:
             yield "hits", batch
 
 
-def _source_rank(context: StageContext, curated: Record) -> dict[str, int]:
-    options = RawOptions.model_validate(
-        {k: v for k, v in raw_of(context, curated).identity.options.items() if not k.startswith("_")}
-    )
-    return {source.name: rank for rank, source in enumerate(options.sources)}
-
-
 def _verify(context: StageContext, view: CorpusView, pairs: pa.Table, options: DeduplicationOptions) -> pa.Table:
     """Verified near edges; each task reads the texts of its own pairs."""
     if pairs.num_rows == 0:
@@ -142,7 +134,9 @@ def _verify(context: StageContext, view: CorpusView, pairs: pa.Table, options: D
         places = np.sort(pc.index_in(both, value_set=ids).to_numpy(zero_copy_only=False))
         tasks.append(VerifyTask(chunk, view.documents, tuple(places.tolist()), options))
     sizes = [float(task.pairs.num_rows) for task in tasks]
-    tables, _ = context.run_partitions("verify", _verify_chunk, tasks, {"near_edges": EDGES}, sizes, unit="pairs")
+    covers = [task.pairs.select(["doc_id", "other_id"]).to_pydict() for task in tasks]
+    schemas = {"near_edges": EDGES}
+    tables, _ = context.run_partitions("verify", _verify_chunk, tasks, schemas, covers, sizes, unit="pairs")
     return read_table(context.place.table("near_edges"), tables["near_edges"].version)
 
 

@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from headwater.assets.storage.content import ContentSum, total
+from headwater.assets.storage.content import ContentSum, digest_of, total
 from headwater.assets.storage.places import Place
 
 
@@ -39,19 +39,28 @@ class Attempt:
         self.place = place
         self.root = f"{place.root}/pending/{identity}/{step}"
 
-    def finished(self) -> dict[int, Part]:
-        """Partitions that an earlier run of the same identity completed, by number."""
+    def finished(self) -> dict[str, Part]:
+        """Partitions that an earlier run of the same identity completed, by name."""
         fs = self.place.store.fs
         found = {}
         for path in fs.glob(f"{self.root}/*.json"):
             text = self.place.read_text(path)
             if text:
-                found[int(path.rsplit("/", 1)[-1].removesuffix(".json"))] = Part.from_json(text)
+                found[path.rsplit("/", 1)[-1].removesuffix(".json")] = Part.from_json(text)
         return found
 
-    def finish(self, number: int, part: Part) -> None:
+    def finish(self, name: str, part: Part) -> None:
         """Notes a completed partition."""
-        self.place.write_text(f"{self.root}/{number:06d}.json", part.to_json())
+        self.place.write_text(f"{self.root}/{name}.json", part.to_json())
+
+
+def part_name(number: int, covers: Any) -> str:
+    """The name of a partition: its number, and a hash of what it covers.
+
+    How much one partition covers is a matter of execution, which the next run of the same identity may choose anew;
+    a part is taken over only where it covers the very same.
+    """
+    return f"{number:06d}-{digest_of(covers)[:16]}"
 
 
 def clear_attempts(place: Place) -> None:

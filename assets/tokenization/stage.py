@@ -53,9 +53,8 @@ def materialize_tokens(context: StageContext) -> Outcome:
         sizes += [float(chunk.documents) for chunk in rows]
     streams = [stream_name(corpus, split) for corpus in options.corpora for split in SPLITS]
     schema = _table_schema(tokenizer.vocabulary_size)
-    tables, _ = context.run_partitions(
-        "encode", _encode, tasks, dict.fromkeys(streams, schema), sizes, unit="documents"
-    )
+    covers, schemas = [[task.corpus, *task.rows] for task in tasks], dict.fromkeys(streams, schema)
+    tables, _ = context.run_partitions("encode", _encode, tasks, schemas, covers, sizes, unit="documents")
     spans = pa.concat_tables([_spans(context, name, tables[name]) for name in streams])
     outcome = Outcome(tables={"spans": context.write_table("spans", spans), **tables})
     _describe(outcome, spans, tokenizer)
