@@ -35,7 +35,7 @@ def explain(detail: ErrorDetails, found: Found) -> tuple[str, str]:
     """(what is wrong, the mend) of one finding."""
     kind, context = detail["type"], detail.get("ctx", {})
     given = shown(found.node, detail.get("input"))
-    field = str(detail["loc"][-1]) if detail["loc"] else ""
+    field = str(found.path[-1]) if found.path else ""
     if kind in ("extra_forbidden", "invalid_key"):
         return UNKNOWN, nearest_field(field, found)
     if kind == "missing":
@@ -58,7 +58,7 @@ def explain(detail: ErrorDetails, found: Found) -> tuple[str, str]:
     return _wrong_type(detail, found, given)
 
 
-def nearest(word: str, known: Iterable[str], cutoff: float = 0.5) -> str:
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """A question with the most similar known word, or a list of all."""
     names = sorted(known)
     folded = {name.lower(): name for name in names}
@@ -146,6 +146,8 @@ def _wrong_type(detail: ErrorDetails, found: Found, given: str) -> tuple[str, st
 
 
 def _mend_of_type(kind: str, value: Any, given: str, found: Found) -> str:
+    if kind == "int_parsing" and re.fullmatch(r"\d+(\.\d+)?[eE]\+?\d+", str(value)):
+        return f"YAML reads {value} as text: write {float(value):.0f}."
     if kind == "string_type" and isinstance(value, int | float):  # a truth value too
         return f"Put it in quotes: '{given}'."
     if kind.startswith(("model", "dict")) and (kinds := sorted(found.here.kinds())):

@@ -8,6 +8,8 @@ from pydantic import BaseModel
 from headwater.assets.validation.reading import line_of, values_of
 from headwater.assets.validation.schemas import SchemaWalk
 
+PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("bool", "float", "int", "null", "str")}
+
 Location = tuple[int | str, ...]
 
 
@@ -44,8 +46,9 @@ def locate(model: type[BaseModel], node: yaml.Node | None, line: int, location: 
         if entry is None and (isinstance(node, yaml.ScalarNode) or step not in here.fields()):
             continue  # pydantic's name for the member of a plain union, or a field that a short form left out
         around, here = here, here.step(step)
-        path.append(step if isinstance(node, yaml.SequenceNode) else str(step))
+        in_list = isinstance(node, yaml.SequenceNode)
         key, node = entry or (None, None)
+        path.append(step if in_list else key.value if key else str(step))
         if node is not None:
             line = line_of(node if key is None or isinstance(node, yaml.ScalarNode) else key)
     return Found(line, path, node, around, here)
@@ -70,4 +73,5 @@ def key_line(node: yaml.Node | None, step: int | str) -> int | None:
 def _is(key: yaml.Node, step: int | str) -> bool:
     if not isinstance(key, yaml.ScalarNode):
         return False
-    return key.value == step or values_of(key) == step
+    # Pydantic names a key by its value: `on` is True, `1` is the number.
+    return key.value == step or (key.tag in PLAIN_TAGS and step in (values_of(key), str(values_of(key))))

@@ -90,12 +90,14 @@ def _validate_file(shown: str, path: Path) -> Checked:
 
 
 def _misplaced(workspace: Workspace) -> Iterator[Problem]:
-    """Files that Dagster would not load, and folders that cannot name a group."""
-    for path in sorted(workspace.pipelines.rglob("defs.y*ml")):
+    """Files that Dagster would not load, or load unchecked, and folders that cannot name a group."""
+    for path in sorted(workspace.pipelines.rglob("*.y*ml")):
         shown = path.relative_to(workspace.root).as_posix()
         if path.name == "defs.yml":
             yield Problem(shown, 1, "", "Only files named defs.yaml are loaded.", "Rename it to defs.yaml.")
-        elif not FOLDER.fullmatch(path.parent.name):
+        elif path.name == "component.yaml":  # Dagster's former name, which it still loads, unchecked
+            yield Problem(shown, 1, "", "Declarations are in files named defs.yaml.", "Rename it to defs.yaml.")
+        elif path.name == "defs.yaml" and not FOLDER.fullmatch(path.parent.name):
             better = re.sub(r"[^A-Za-z0-9_]+", "_", path.parent.name)
             message = f"The folder '{path.parent.name}' names the pipeline: letters, digits and _ only."
             yield Problem(shown, 1, "", message, f"Rename the folder to '{better}'.")
@@ -106,6 +108,10 @@ def _validate_document(file: str, node: yaml.Node) -> Checked:
         mend = "It needs `type: …` and `attributes: …`; further components follow after a line `---`."
         what = "a list" if isinstance(node, yaml.SequenceNode) else "text"
         return Checked([], [Problem(file, line_of(node), "", f"A declaration is a mapping, not {what}.", mend)], False)
+    try:
+        values = values_of(node)
+    except yaml.YAMLError as error:
+        return Checked([], [not_yaml(file, error)], whole=False)
     names = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
     problems = [
         Problem(file, line_of(key), key.value, UNKNOWN, nearest(key.value, TOP_LEVEL))
@@ -117,7 +123,7 @@ def _validate_document(file: str, node: yaml.Node) -> Checked:
         return Checked([], [*problems, problem], whole=False)
     if kind is None:  # another library's component: Dagster checks it
         return Checked([], problems)
-    found, wrong = _validate_attributes(file, kind, node)
+    found, wrong = _validate_attributes(file, kind, node, values.get("attributes"))
     return Checked([found], problems + wrong) if found.name else Checked([], problems + wrong, whole=False)
 
 
@@ -134,7 +140,7 @@ def _kind(file: str, node: yaml.MappingNode) -> tuple[str | None, Problem | None
     short = given.rpartition(".")[2]
     if given == PREFIX + short and short in component_kinds():
         return short, None
-    near = nearest(short, component_kinds(), cutoff=0.6)
+    near = nearest(short, component_kinds())
     own = given.startswith("headwater") or "." not in given or (near.startswith("Did") and "asset" in given)
     if not own:
         return None, None
@@ -142,7 +148,7 @@ def _kind(file: str, node: yaml.MappingNode) -> tuple[str | None, Problem | None
     return None, Problem(file, line, "type", f"There is no kind '{given}'.", mend)
 
 
-def _validate_attributes(file: str, kind: str, node: yaml.MappingNode) -> tuple[Declared, list[Problem]]:
+def _validate_attributes(file: str, kind: str, node: yaml.MappingNode, values: Any) -> tuple[Declared, list[Problem]]:
     unnamed = Declared(file, kind, "", None, node)
     entry = child(node, "attributes")
     line = key_line(node, "attributes") or line_of(node)
@@ -155,10 +161,6 @@ def _validate_attributes(file: str, kind: str, node: yaml.MappingNode) -> tuple[
         return unnamed, [
             Problem(file, line, "attributes", "The attributes are a mapping.", "Write `name: …` below it.")
         ]
-    try:
-        values = values_of(attributes)
-    except yaml.YAMLError as error:
-        return unnamed, [not_yaml(file, error)]
     model = component_kinds()[kind]
     name = values.get("name")
     declared = Declared(file, kind, name if isinstance(name, str) else "", None, node)

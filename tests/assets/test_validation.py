@@ -7,6 +7,8 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from headwater.assets.definitions import load_definitions
 from headwater.assets.validation import DeclarationError, Problem, component_kinds, validate_text, validate_workspace
@@ -77,6 +79,7 @@ WRONG_FORM = {
     "control character": (CORPUS + "  description: a\x07b\n", 7, "", "U+0007", "Remove it"),
     "undefined alias": (CORPUS + "  held_out: *nowhere\n", 7, "", "undefined alias", "Define the anchor"),
     "Python tag": (CORPUS + "  tags: !!python/object:os.system {}\n", 7, "", "constructor", "in quotes"),
+    "tag on a key": ("!!b type: headwater.assets.Corpus\n", 1, "", "constructor", "Tags"),
     "list as key": (CORPUS + "  tags: {[a]: b}\n", 7, "", "not valid YAML", "text"),
     "empty file": ("", 1, "", "declares nothing", "Begin with"),
     "comments alone": ("# later\n", 1, "", "declares nothing", "Begin with"),
@@ -151,6 +154,11 @@ WRONG_FIELD = {
         corpus("held_out:\n  - 1"), 7, "attributes.held_out", "mapping", "",
     ),
     "number as a tag's name": (corpus("tags: {1: one}"), 7, "attributes.tags.1", "Text is expected", "quotes: '1'"),
+    "key that YAML reads as true": (corpus("on: 1"), 7, "attributes.on", "Unknown field", "Known"),
+    "empty key": (corpus("null: 1"), 7, "attributes.null", "Unknown field", "Known"),
+    "exponent for a whole number": (
+        corpus("held_out: {seed: 1e3}"), 7, "attributes.held_out.seed", "whole number", "write 1000",
+    ),
     "too large": (corpus("max_unreadable_share: 1.5"), 7, "attributes.max_unreadable_share", "at most 1", ""),
     "too small": (corpus("compute:\n  retries: -1"), 8, "attributes.compute.retries", "at least 0", ""),
     "out of range by a rule": (corpus("held_out:\n  share: 3"), 8, "attributes.held_out.share", "from 0 to 1", ""),
@@ -306,6 +314,58 @@ def test_files_that_would_never_load_are_told(workspace: Workspace) -> None:
     assert len(told) == 2
     assert "Rename the folder to 'my_lm'" in told[0]
     assert "Rename it to defs.yaml" in told[1]
+
+
+def test_dagsters_former_file_name_does_not_escape_the_check(workspace: Workspace) -> None:
+    declare(workspace, "type: headwater.assets.Corpus\n", file="component.yaml")
+    (problem,) = validate_workspace(workspace)
+    assert "Rename it to defs.yaml" in problem.mend
+
+
+@given(data=st.data())
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+def test_whatever_is_broken_gives_problems_with_lines_and_never_an_exception(data: st.DataObject) -> None:
+    shipped = (REPOSITORY / "pipelines" / "installed_packages_lm" / "defs.yaml").read_text()
+    text = data.draw(st.sampled_from([shipped, *(t if isinstance(t, str) else shipped for t, *_ in WRONG.values())]))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(text)))
+        cut = data.draw(st.integers(0, 3))
+        put = data.draw(
+            st.sampled_from(
+                [
+                    "",
+                    "\n",
+                    " ",
+                    "  ",
+                    ":",
+                    "-",
+                    "[",
+                    "]",
+                    "{",
+                    "}",
+                    "'",
+                    "&a ",
+                    "*a",
+                    "!b ",
+                    "<<: ",
+                    "---\n",
+                    "\t",
+                    "#",
+                    "null",
+                    "\x00",
+                    "é",
+                    "? ",
+                    "|",
+                ]
+            )
+        )
+        text = text[:at] + put + text[at + cut :]
+    lines = text.count("\n") + 1
+    checked = validate_text("defs.yaml", text.encode())
+    for problem in checked.problems:
+        assert 1 <= problem.line <= lines
+        assert problem.message.endswith((".", "?", "!"))
+        assert "function-" not in problem.field
 
 
 def test_a_broken_workspace_does_not_load(workspace: Workspace) -> None:
