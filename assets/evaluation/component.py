@@ -24,7 +24,12 @@ class Evaluation(StageComponent):
                 function="headwater.assets.evaluation.stage:materialize_evaluation",
                 options=options.measures,
                 inputs={"checkpoint": f"{options.training}/checkpoint", "tokens": f"{options.held_out}/tokens"},
-                modules=("headwater.assets.evaluation", "headwater.models.scoring", "headwater.models.generation"),
+                modules=(
+                    "headwater.assets.evaluation",
+                    "headwater.models.backbones",
+                    "headwater.models.scoring",
+                    "headwater.models.generation",
+                ),
                 libraries=("torch",),
                 checks=tuple(Check(c.name, c.description, c.blocking) for c in declared_checks(options.measures)),
                 pipeline=pipeline,
