@@ -42,4 +42,5 @@ clean:  ## forget the environment, the store and Dagster's history
 	@echo "Installing into .venv (once; a minute or two and the download of PyTorch) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(HEADWATER) validate
 	@touch $@

@@ -66,6 +66,7 @@ def validate() -> None:
     from headwater.assets.workspace import find_workspace
 
     workspace = find_workspace()
+    workspace.prepare()
     problems = validate_workspace(workspace)
     for problem in problems:
         typer.secho(str(problem), fg="red", err=True)

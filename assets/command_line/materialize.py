@@ -25,9 +25,9 @@ def materialize_selection(selection: str, upstream: bool = True) -> str:
     chosen = loaded.select(selection)
     stages = with_upstream(loaded.stages, chosen) if upstream else list(chosen)
     console = Console(stderr=True, highlight=False)
-    console.print(f"[bold]{selection}[/]: {len(stages)} assets, store {loaded.store.url}")
+    console.print(f"[bold]{selection}[/]: {len(stages)} assets, store {loaded.store.url}", soft_wrap=True)
     started = time.perf_counter()
-    dagster_assets.announce = lambda record, reused: console.print(_line(record, reused))
+    dagster_assets.announce = lambda record, reused: console.print(_line(record, reused), soft_wrap=True)
     try:
         _run(loaded, stages)
     finally:
@@ -38,7 +38,7 @@ def materialize_selection(selection: str, upstream: bool = True) -> str:
 
 def _run(loaded: Loaded, stages: Sequence[Stage]) -> None:
     keys = [dg.AssetKey(stage.asset.split("/")) for stage in stages]
-    job = loaded.definitions.get_implicit_global_asset_job_def()
+    job = loaded.definitions.resolve_implicit_global_asset_job_def()
     with dg.DagsterInstance.get() as instance:
         result = job.execute_in_process(
             instance=instance, asset_selection=keys, run_config=_QUIET, raise_on_error=False

@@ -7,10 +7,13 @@ Tables are opened at the version a record names; later versions do not disturb a
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 os.environ.setdefault("LANCE_LOG", "error")
+# Said at every fork, also of those that only start another program; nothing here uses Lance in a forked process.
+warnings.filterwarnings("ignore", message="lance is not fork-safe")
 
 import lance
 import pyarrow as pa

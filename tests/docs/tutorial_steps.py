@@ -82,6 +82,7 @@ class Shell:
             AssertionError: a command failed, or lines to change are not there exactly once.
         """
         if isinstance(step, WriteFile):
+            (self.folder / step.path).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / step.path).write_text(step.text, encoding="utf-8")
         elif isinstance(step, ChangeFile):
             text = (self.folder / step.path).read_text(encoding="utf-8")
