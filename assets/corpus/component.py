@@ -49,7 +49,7 @@ class Corpus(StageComponent):
             options=options.curation,
             determining=what_is_measured(options.curation),
             inputs={"raw": f"{options.name}/raw"},
-            outside="headwater.assets.curation.stage:lists_fingerprint",
+            outside="headwater.assets.curation.stage:word_lists_fingerprint",
             modules=(
                 "headwater.assets.curation.measure",
                 "headwater.assets.curation.transforms",

@@ -10,8 +10,10 @@ import pyarrow.compute as pc
 
 from headwater.assets.corpus.view import CorpusView, Rows, chunk_rows, raw_of
 from headwater.assets.curation.decide import decide
+from headwater.assets.curation.lists import list_digest
 from headwater.assets.curation.measure import curate, signal_schema
-from headwater.assets.curation.options import CurationOptions, list_digests, rules_of
+from headwater.assets.curation.options import CurationOptions, rules_of
+from headwater.assets.curation.rule_sets import RuleSet, Words
 from headwater.assets.curation.rules import Rule
 from headwater.assets.markdown import markdown_table
 from headwater.assets.plots import bar_table
@@ -39,15 +41,35 @@ class ChunkTask:
     signals: tuple[str, int] = ("", 0)
 
 
+def word_lists_fingerprint(stage: Stage, workspace: Workspace) -> str:
+    """Hash of the files with words that are counted: what the signals depend on."""
+    return _fingerprint(stage, workspace, counted=True)
+
+
 def lists_fingerprint(stage: Stage, workspace: Workspace) -> str:
-    """Hash of the list files that rules name."""
+    """Hash of the files with domains and licences that rules look up: a changed one measures nothing again."""
+    return _fingerprint(stage, workspace, counted=False)
+
+
+def _fingerprint(stage: Stage, workspace: Workspace, counted: bool) -> str:
     options: CurationOptions = stage.options  # type: ignore[assignment]
-    return digest_of(list_digests(options))
+    sets = [rule for rule in options.rules if isinstance(rule, RuleSet) and isinstance(rule, Words) == counted]
+    return digest_of({path: list_digest(str(workspace.root / path)) for rule in sets for path in rule.files()})
+
+
+def _located(options: CurationOptions, workspace: Workspace) -> CurationOptions:
+    """The same options with list files found from the workspace's folder, wherever the process runs."""
+    rules = []
+    for rule in options.rules:
+        files = {name: getattr(rule, name, None) for name in ("file", "allow_file", "deny_file")}
+        update = {name: str(workspace.root / path) for name, path in files.items() if path}
+        rules.append(rule.model_copy(update=update))
+    return options.model_copy(update={"rules": tuple(rules)})
 
 
 def materialize_signals(context: StageContext) -> Outcome:
     """Repairs and measures every readable document."""
-    options: CurationOptions = context.stage.options  # type: ignore[assignment]
+    options = _located(context.stage.options, context.workspace)  # type: ignore[arg-type]
     raw = context.inputs["raw"]
     view = CorpusView(context.table_url(raw, "documents"), context.table_url(raw, "ledger"), None)
     chunks = chunk_rows(context, raw)
@@ -102,7 +124,7 @@ def _short(value: float | None) -> str:
 
 def materialize_curated(context: StageContext) -> Outcome:
     """Applies the rules; reads signals and ledgers, never text."""
-    options: CurationOptions = context.stage.options  # type: ignore[assignment]
+    options = _located(context.stage.options, context.workspace)  # type: ignore[arg-type]
     signals = context.inputs["signals"]
     raw = raw_of(context, signals)
     view = CorpusView(context.table_url(signals, "documents"), context.table_url(raw, "ledger"), None)
