@@ -71,7 +71,7 @@ def validate() -> None:
     for problem in problems:
         typer.secho(str(problem), fg="red", err=True)
     files = len(list(workspace.pipelines.rglob("defs.yaml")))
-    typer.echo(f"{files} declarations checked, {len(problems)} problems.")
+    typer.echo(f"Checked {_count(files, 'file')} of declarations: {_count(len(problems), 'problem')}.")
     raise typer.Exit(1 if problems else 0)
 
 
@@ -214,6 +214,10 @@ def ui(port: Annotated[int, typer.Option(help="Port of the web server.")] = 3000
     typer.echo(f"Dagster UI: http://localhost:{port}  (end it with Ctrl-C)")
     program = str(Path(sys.executable).with_name("dagster"))
     os.execv(program, [program, "dev", "--workspace", "workspace.yaml", "--port", str(port), "--log-level", "warning"])
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 if __name__ == "__main__":
