@@ -96,9 +96,9 @@ class StageContext:
         """The local folder for this output's files; the same again when a killed run continues."""
         return self.place.local_folder(self.identity)
 
-    def progress(self, total: float, unit: str, label: str | None = None) -> Progress:
-        """A bar for a long step, named by the asset."""
-        return Progress(label or self.stage.asset, total=total, unit=unit, log=self.log)
+    def progress(self, total: float, unit: str, label: str | None = None, start: float = 0) -> Progress:
+        """A bar for a long step, named by the asset; ``start`` units were done by an earlier run."""
+        return Progress(label or self.stage.asset, total=total, unit=unit, log=self.log, start=start)
 
     def upstream(self, record: Record, role: str) -> Record:
         """The record that ``record`` had consumed in a role, as it was then."""
@@ -141,8 +141,7 @@ class StageContext:
         left = [n for n in range(len(items)) if n not in parts]
         size = list(sizes) if sizes is not None else [1.0] * len(items)
         write = WritePartition(function, {name: self.place.table(name) for name in schemas}, dict(schemas))
-        with self.progress(sum(size), unit) as bar:
-            bar.advance(sum(size[n] for n in parts))
+        with self.progress(sum(size), unit, start=sum(size[n] for n in parts)) as bar:
             for index, part in self.executor.map(write, [items[n] for n in left]):
                 attempt.finish(names[left[index]], part)
                 parts[left[index]] = part

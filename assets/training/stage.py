@@ -127,8 +127,8 @@ def _train(context: StageContext, replicate: Replicate) -> None:
         return
     compute = context.stage.compute
     try:
-        with context.progress(steps, "steps", f"{context.stage.asset} seed {replicate.recipe.seed}") as bar:
-            bar.update(done=float(saved_step(state) or 0))
+        label = f"{context.stage.asset} seed {replicate.recipe.seed}"
+        with context.progress(steps, "steps", label, start=saved_step(state) or 0) as bar:
             if compute.workers > 1:
                 run_on_workers(train, replicate, compute, lambda: _follow(bar, replicate.folder))
             else:
