@@ -1,0 +1,153 @@
+"""Reading shuffled batches of tokens: Headwater's loader, the webdataset library on the same tars, a bare memory
+map.
+
+The tokens are the corpus's bytes, one token each, so that no tokenizer takes part. All give batches of 32 samples of
+1,024 tokens as int64 tensors. Headwater's loader also gives segments, the loss mask and each sample's name, in an order
+that resumes at any step. webdataset shuffles within a buffer as large as Headwater's window, in the order of its files,
+and remembers no position. Indexing a memory map of nothing but tokens by a permutation drawn beforehand is the limit:
+what remains is copying.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from common import Benchmark, Peer, Result, comparison, corpus, measured, median, prepare_corpus, run, times, told
+
+from headwater.assets.sharding.options import SamplingOptions, ShardsOptions
+from headwater.assets.sharding.packing import pack_blocks, plan_shards
+from headwater.assets.sharding.shards import ShardIndex, write_index, write_shard
+
+STREAM, BATCH, EPOCHS = "bytes-train", 32, 10
+END_OF_TEXT, PAD = 256, 257
+SHARDS = ShardsOptions(shard_megabytes=8)
+
+
+def _prepare(folder: Path, megabytes: float) -> Result:
+    facts = prepare_corpus(folder, megabytes)
+    tokens = _byte_tokens(corpus(folder)[0]["text"])
+    length, block = SHARDS.sequence_length, SHARDS.block_samples
+    entries = []
+    for plan in plan_shards(len(tokens), length, block, SHARDS.shard_samples(tokens.itemsize)):
+        chunks = [tokens[plan.token_start : plan.token_stop]]
+        entries.append(write_shard(str(folder), STREAM, plan.number, pack_blocks(chunks, plan, length, block, PAD)))
+    index = ShardIndex(length, block, tokens.dtype.name, END_OF_TEXT, PAD, tuple(entries))
+    write_index(str(folder), index)
+    tokens[: len(tokens) // length * length].tofile(folder / "tokens.bin")
+    return facts | {"samples": index.streams()[STREAM], "shards": len(entries)}
+
+
+def _byte_tokens(texts: pa.ChunkedArray) -> np.ndarray:
+    """uint16 tokens: an end-of-text token before the UTF-8 bytes of each text."""
+    parts = [np.frombuffer(text.encode(), np.uint8).astype(np.uint16) for text in texts.to_pylist()]
+    head = np.array([END_OF_TEXT], np.uint16)
+    return np.concatenate([piece for part in parts for piece in (head, part)])
+
+
+def _touch(folder: Path) -> None:
+    """Every file into the page cache: disks are not what is compared."""
+    for path in [*folder.glob("*.tar"), folder / "tokens.bin"]:
+        path.read_bytes()
+
+
+def _headwater(folder: Path) -> Result:
+    from headwater.assets.sharding.loader import Loader
+    from headwater.assets.sharding.reader import ShardReader
+    from headwater.assets.sharding.sampling import Sampler, segment_over
+
+    _touch(folder)
+    with measured() as cost:
+        reader = ShardReader(folder)
+        load = Loader(reader, Sampler(segment_over(reader.index, [], SamplingOptions(), BATCH)), END_OF_TEXT)
+        seen = 0
+        for step in range(EPOCHS * reader.streams[STREAM] // BATCH):
+            seen += _checked(load(step)["tokens"])
+    return _rate(cost, seen)
+
+
+def _headwater_tokens(folder: Path) -> Result:
+    """The same order and the same copies, without what the loader says about each token."""
+    from headwater.assets.sharding.reader import ShardReader
+    from headwater.assets.sharding.sampling import Sampler, segment_over
+
+    _touch(folder)
+    with measured() as cost:
+        reader = ShardReader(folder)
+        sampler = Sampler(segment_over(reader.index, [], SamplingOptions(), BATCH))
+        seen = 0
+        for step in range(EPOCHS * reader.streams[STREAM] // BATCH):
+            tokens = reader.samples(STREAM, sampler.samples_at(step)[1])
+            seen += _checked(torch.from_numpy(tokens.astype(np.int64)))
+    return _rate(cost, seen)
+
+
+def _webdataset(folder: Path) -> Result:
+    import webdataset
+
+    _touch(folder)
+    files = sorted(map(str, folder.glob("*.tar")))
+    buffer = SamplingOptions().window_blocks * SHARDS.block_samples
+    with measured() as cost:
+        seen = 0
+        for epoch in range(EPOCHS):
+            blocks = webdataset.WebDataset(files, shardshuffle=len(files), seed=epoch).decode().to_tuple("tokens.npy")
+            samples = blocks.compose(_rows).shuffle(buffer, initial=buffer).batched(BATCH, collation_fn=np.stack)
+            for batch in samples:
+                seen += _checked(torch.from_numpy(batch.astype(np.int64)))
+    return _rate(cost, seen)
+
+
+def _rows(blocks):
+    """The samples of each block: a shard's members hold many."""
+    for (block,) in blocks:
+        yield from block
+
+
+def _memory_map(folder: Path) -> Result:
+    _touch(folder)
+    rows = np.memmap(folder / "tokens.bin", np.uint16, mode="r").reshape(-1, SHARDS.sequence_length)
+    orders = [np.random.default_rng(epoch).permutation(len(rows)) for epoch in range(EPOCHS)]
+    with measured() as cost:
+        seen = 0
+        for order in orders:
+            for first in range(0, len(order), BATCH):
+                seen += _checked(torch.from_numpy(rows[order[first : first + BATCH]].astype(np.int64)))
+    return _rate(cost, seen)
+
+
+def _checked(tokens: torch.Tensor) -> int:
+    if tokens.dtype != torch.int64 or tokens.shape[1] != SHARDS.sequence_length:
+        raise AssertionError(f"a batch of {tokens.dtype} {tuple(tokens.shape)} is not what is compared")
+    return len(tokens)
+
+
+def _rate(cost: Result, seen: int) -> Result:
+    return cost | {"samples": seen, "rate": seen / cost["cpu"]}
+
+
+PEERS = {
+    "headwater": Peer("headwater's loader (with segments, mask, names)", _headwater),
+    "tokens": Peer("headwater's order and reader (tokens only)", _headwater_tokens),
+    "webdataset": Peer("webdataset (tokens only)", _webdataset, "webdataset"),
+    "memory_map": Peer("memory map, order drawn beforehand (tokens only)", _memory_map),
+}
+
+
+def _report(facts: Result, results: dict[str, list[Result]]) -> str:
+    own = median(results["headwater"], "rate")
+
+    def cells(key: str, runs: list[Result]) -> list[str]:
+        rate = median(runs, "rate")
+        return [f"{rate:,.0f}", times(rate, own), f"{runs[0]['samples']:,}"]
+
+    header = ["samples per CPU s", "headwater = 1", "samples read"]
+    return (
+        f"{told(facts)} {facts['samples']:,} samples of {SHARDS.sequence_length:,} tokens in {facts['shards']} tars, "
+        f"{EPOCHS} epochs in batches of {BATCH}, files in memory; blocks of {SHARDS.block_samples} samples a member."
+        f"\n\n{comparison(PEERS, results, header, cells)}"
+    )
+
+
+if __name__ == "__main__":
+    run(Benchmark("bench_shards", "Reading shards", _prepare, PEERS, _report))
