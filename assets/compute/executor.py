@@ -7,7 +7,9 @@ a million partitions do not queue up at once.
 
 import atexit
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from headwater.assets.compute.options import ComputeOptions
@@ -115,6 +117,7 @@ def start_ray(options: ComputeOptions) -> Any:
     arguments: dict[str, Any] = {"address": address, "logging_level": "ERROR", "log_to_driver": True}
     if address == "local":  # an address of its own, or Ray joins whatever cluster it finds on the machine
         arguments |= {"include_dashboard": False, "num_cpus": max(options.workers, _cpus())}
+        arguments["runtime_env"] = {"env_vars": {"PYTHONPATH": os.pathsep.join(_own_paths())}}
     try:
         ray.init(**arguments)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -125,6 +128,12 @@ def start_ray(options: ComputeOptions) -> Any:
         ) from error
     atexit.register(stop_ray)
     return ray
+
+
+def _own_paths() -> list[str]:
+    """Where this process finds modules besides its installation: a workspace's own steps lie there."""
+    installed = (sys.prefix, sys.base_prefix)
+    return [path for path in sys.path if Path(path).is_dir() and not path.startswith(installed)]
 
 
 def stop_ray() -> None:
