@@ -97,7 +97,7 @@ def bytes_tokenizer(corpus: str = "notes", vocabulary_size: int = 320) -> Fit:
 
 
 def packed(corpora: Sequence[Any] = ("notes",), **options: Any) -> Shards:
-    given = {"sequence_length": 32, "block_samples": 8, "shard_megabytes": 0.004} | options
+    given = {"sequence_length": 32, "block_samples": 8, "shard_megabytes": 0.001} | options
     return Shards(name="packed", corpora=list(corpora), tokenizer="letters", **given)
 
 

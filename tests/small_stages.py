@@ -67,6 +67,13 @@ def process_signals(text: str, options: dict) -> dict[str, float]:
     return {"process": float(os.getpid())}
 
 
+def process_log(text: str, options: dict) -> dict[str, float]:
+    """A user's signal that depends on the text alone, and notes in a file which process measured it."""
+    with open(options["log"], "a") as file:
+        file.write(f"{os.getpid()}\n")
+    return {"vowels": float(sum(text.count(vowel) for vowel in "aeiou"))}
+
+
 def shout(text: str, options: dict) -> str:
     """A user's transform."""
     return text.replace(options["word"], options["word"].upper())

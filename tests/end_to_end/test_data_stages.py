@@ -1,0 +1,175 @@
+"""tokenizer, tokens and shards on real tables: nothing of a kept document is lost, doubled or moved."""
+
+import json
+import tarfile
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import webdataset
+from small_pipelines import Lab, bytes_tokenizer, notes, packed, plant, prose, stages_of
+from tokenizers import Tokenizer
+
+from headwater.assets.fitting.component import Fit
+from headwater.assets.fitting.stage import tokenizer_at
+from headwater.assets.running import StageError, run_stage
+from headwater.assets.sharding.component import Shards
+from headwater.assets.sharding.reader import ShardReader
+
+HARD = ["a" * 900, "été 漢字 🎈 \u200b x y z", "<|endoftext|> is not the end <|pad|> a b", "one\n\n\ttwo   three"]
+
+
+@pytest.fixture
+def filled(lab) -> Lab:
+    texts = [*(prose(n, 10 + 7 * (n % 9)) for n in range(30)), *HARD]
+    for part in range(3):
+        lab.write_jsonl(f"part{part}.jsonl", [{"text": text} for text in texts[part::3]])
+    rules = {"transforms": [], "rules": []}
+    lab.corpus = notes(path="part*.jsonl", curation=rules, compute={"partition_megabytes": 0.001})
+    lab.run(lab.corpus, bytes_tokenizer(), packed())
+    return lab
+
+
+def kept_texts(lab: Lab, split: str) -> dict[str, str]:
+    rows = zip(
+        lab.table("notes/raw", "ledger").to_pylist(),
+        lab.table("notes/deduplicated", "decisions").to_pylist(),
+        strict=True,
+    )
+    kept = [ledger["doc_id"] for ledger, decision in rows if decision["kept"] and ledger["split"] == split]
+    documents = lab.table("notes/signals", "documents")
+    texts = dict(zip(documents["doc_id"].to_pylist(), documents["text"].to_pylist(), strict=True))
+    return {doc_id: texts[doc_id] for doc_id in kept}
+
+
+def streams(lab: Lab) -> dict[str, np.ndarray]:
+    names = [name for name in lab.record("packed/tokens").tables if name != "spans"]
+    rows = {name: lab.table("packed/tokens", name, ["tokens"])["tokens"].to_pylist() for name in names}
+    return {name: np.concatenate([np.array(row) for row in found]) for name, found in rows.items() if found}
+
+
+def test_spans_tile_their_streams_and_decode_to_the_kept_texts(filled):
+    tokenizer = tokenizer_at(filled.store, filled.record("letters/tokenizer"))
+    spans = filled.table("packed/tokens", "spans").to_pylist()
+    found = streams(filled)
+    for split in ("train", "held_out"):
+        name, texts = f"notes-{split}", kept_texts(filled, split)
+        own = [span for span in spans if span["stream"] == name]
+        assert [span["doc_id"] for span in own] == list(texts)
+        place = 0
+        for span in own:
+            assert span["start"] == place
+            place += span["length"]
+            tokens = found[name][span["start"] : place].tolist()
+            assert tokens[0] == tokenizer.end_of_text_id
+            assert tokenizer.end_of_text_id not in tokens[1:], "a text spelled a special token"
+            assert tokenizer.decode(tokens[1:]) == texts[span["doc_id"]]
+            assert span["bytes"] == len(texts[span["doc_id"]].encode())
+            assert span["source"] == "jsonl"
+        assert place == len(found[name])
+        assert own
+
+
+def test_shards_hold_exactly_the_streams_for_the_webdataset_library(filled):
+    record = filled.record("packed/shards")
+    folder = Path(filled.store.place("packed/shards").folder(record.digest))
+    reader, length = ShardReader(str(folder)), record.metrics["sequence_length"]
+    assert record.metrics["shards"] > 4
+    for name, stream in streams(filled).items():
+        tars = [str(folder / shard.file) for shard in reader.index.shards if shard.stream == name]
+        dataset = webdataset.WebDataset(tars, shardshuffle=False, empty_check=False)
+        blocks = [np.load(BytesIO(sample[key])) for sample in dataset for key in sample if key.endswith("npy")]
+        tokens = np.concatenate([block.reshape(-1) for block in blocks])
+        assert tokens[: len(stream)].tolist() == stream.tolist()
+        assert len(tokens) - len(stream) < length
+        assert set(tokens[len(stream) :].tolist()) <= {reader.index.pad}
+        samples = reader.samples(name, np.arange(reader.streams[name]))
+        assert samples.reshape(-1).tolist() == tokens.tolist()
+    assert set(record.files) == {path.relative_to(folder).as_posix() for path in folder.rglob("*.tar")}
+
+
+def test_shards_are_plain_uncompressed_tars_that_are_the_same_each_time(filled, tmp_path):
+    other = Lab(filled.root, tmp_path / "other")
+    other.run(filled.corpus, bytes_tokenizer(), packed())
+    one, two = filled.record("packed/shards"), other.record("packed/shards")
+    assert one.files == two.files
+    folder = Path(filled.store.place("packed/shards").folder(one.digest))
+    with tarfile.open(folder / next(iter(one.files)), "r:") as tar:
+        assert len(tar.getmembers()) > 0
+
+
+def test_the_published_tokenizer_is_read_by_the_tokenizers_library(filled):
+    record = filled.record("letters/tokenizer")
+    path = Path(filled.store.place("letters/tokenizer").folder(record.digest), "tokenizer.json")
+    theirs = Tokenizer.from_file(str(path))
+    ours = tokenizer_at(filled.store, record)
+    assert theirs.encode("Some words.").ids == ours.encode("Some words.")
+    assert theirs.get_vocab_size() == record.metrics["vocabulary_size"] == 320
+
+
+def test_the_tokenizer_is_fitted_on_training_documents_alone(lab):
+    secret = "qxqx " * 200
+    lab.write_jsonl(
+        "notes.jsonl", [{"text": prose(n), "site": "a"} for n in range(10)] + [{"text": secret, "site": "b"}]
+    )
+    for seed in range(30):  # a seed that holds site b out and nothing else
+        corpus = notes(held_out={"share": 0.5, "seed": seed}, source={"group_field": "site"})
+        lab.run(corpus, until="deduplicated")
+        splits = lab.table("notes/raw", "ledger")["split"].to_pylist()
+        if splits == ["train"] * 10 + ["held_out"]:
+            break
+    lab.run(corpus, bytes_tokenizer())
+    vocabulary = json.dumps(tokenizer_at(lab.store, lab.record("letters/tokenizer")).tokenizer.get_vocab())
+    assert "qx" not in vocabulary
+    lab.run(notes(held_out={"share": 0.0}), bytes_tokenizer())
+    assert "qx" in json.dumps(tokenizer_at(lab.store, lab.record("letters/tokenizer")).tokenizer.get_vocab())
+
+
+def test_ones_own_tokenizer_is_taken_as_it_is(lab):
+    plant(lab, 20)
+    lab.run(notes(), bytes_tokenizer())
+    record = lab.record("letters/tokenizer")
+    text = Path(lab.store.place("letters/tokenizer").folder(record.digest), "tokenizer.json").read_text()
+    (lab.root / "mine.json").write_text(text)
+    own = {"kind": "tokenizer_file", "path": "mine.json", "end_of_text": "<|endoftext|>", "pad": "<|pad|>"}
+    mine = Fit(name="mine", corpus="notes", fit=own)
+    shards = Shards(name="own", corpora=["notes"], tokenizer="mine", sequence_length=32)
+    lab.run(notes(), mine, shards, bytes_tokenizer(), packed())
+    assert lab.record("mine/tokenizer").files == record.files
+    assert lab.record("own/tokens").content_version == lab.record("packed/tokens").content_version
+    (lab.root / "mine.json").write_text(text + "\n")
+    assert not run_stage(stages_of(mine)[0], lab.store, lab.workspace).reused
+    wrong = Fit(name="mine", corpus="notes", fit=own | {"end_of_text": "<s>"})
+    with pytest.raises(ValueError, match=r"mine\.json: there is no token '<s>'; set `end_of_text`"):
+        run_stage(stages_of(wrong)[0], lab.store, lab.workspace)
+
+
+def test_a_corpus_without_training_documents_is_named(lab):
+    plant(lab, 5)
+    with pytest.raises(StageError, match=r"letters/tokenizer: the corpus has no training document"):
+        lab.run(notes(held_out={"share": 1.0}), bytes_tokenizer())
+
+
+def test_an_added_document_at_the_end_moves_no_other(filled):
+    before = {
+        s["doc_id"]: (s["stream"], s["start"], s["length"]) for s in filled.table("packed/tokens", "spans").to_pylist()
+    }
+    record = filled.record("letters/tokenizer")
+    text = Path(filled.store.place("letters/tokenizer").folder(record.digest), "tokenizer.json").read_text()
+    (filled.root / "mine.json").write_text(text)
+    own = {"kind": "tokenizer_file", "path": "mine.json", "end_of_text": "<|endoftext|>", "pad": "<|pad|>"}
+    filled.write_jsonl("part9.jsonl", [{"text": prose(n)} for n in range(900, 905)])
+    filled.run(filled.corpus, Fit(name="letters", corpus="notes", fit=own), packed())
+    after = {
+        s["doc_id"]: (s["stream"], s["start"], s["length"]) for s in filled.table("packed/tokens", "spans").to_pylist()
+    }
+    assert len(after) == len(before) + 5
+    assert {doc_id: after[doc_id] for doc_id in before} == before
+
+
+def test_an_empty_held_out_split_is_no_obstacle(lab):
+    plant(lab, 10)
+    results = lab.run(notes(held_out={"share": 0.0}), bytes_tokenizer(), packed())
+    assert results["packed/tokens"].record.metrics["held_out_tokens"] == 0
+    assert all(check.passed for result in results.values() for check in result.record.checks)
