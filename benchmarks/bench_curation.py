@@ -99,7 +99,7 @@ def _report(facts: Result, results: dict[str, list[Result]]) -> str:
     cold, warm = median(results["compiling"], "kernels"), median(results["default"], "kernels")
     return (
         f"{told(facts)} The last two rows do the same task; they decide differently on {len(differing)} of "
-        f"{facts['documents']:,} documents.\n\n{table}\n\nApart from that, the default step's kernels: {cold:.1f} CPU s "
+        f"{facts['documents']:,} documents.\n\n{table}\n\nApart from that, the default kernels: {cold:.1f} CPU s "
         f"to compile once on a machine, {warm:.2f} to load from the cache in each later process."
     )
 

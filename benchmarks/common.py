@@ -34,9 +34,7 @@ Result = dict[str, Any]
 NOT_INSTALLED = "not installed: pip install 'headwater[bench]'"
 
 # One thread each: ratios should compare work, not how many cores each library finds.
-_ONE_THREAD = {
-    name: "1" for name in ("OMP_NUM_THREADS", "RAYON_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-}
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "RAYON_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 @dataclass(frozen=True)
