@@ -80,7 +80,7 @@ def materialize_signals(context: StageContext) -> Outcome:
     changed = sum(figure["changed"] for figure in figures)
     metrics = {"documents": tables["documents"].rows, "signals": len(schemas["signals"]) - 1, "changed_texts": changed}
     outcome = Outcome(tables=tables, metrics=metrics, content=corpus_content(raw, *tables.values()))
-    outcome.markdown["signals"] = _signal_summary(context, outcome)
+    outcome.markdown["measurements"] = _signal_summary(context, outcome)
     return outcome
 
 
