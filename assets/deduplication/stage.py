@@ -134,7 +134,8 @@ def _verify(context: StageContext, view: CorpusView, pairs: pa.Table, options: D
         places = np.sort(pc.index_in(both, value_set=ids).to_numpy(zero_copy_only=False))
         tasks.append(VerifyTask(chunk, view.documents, tuple(places.tolist()), options))
     sizes = [float(task.pairs.num_rows) for task in tasks]
-    covers = [task.pairs.select(["doc_id", "other_id"]).to_pydict() for task in tasks]
+    ends = [task.pairs.select(["doc_id", "other_id"]).take([0, task.pairs.num_rows - 1]) for task in tasks]
+    covers = [[task.pairs.num_rows, end.to_pylist()] for task, end in zip(tasks, ends, strict=True)]
     schemas = {"near_edges": EDGES}
     tables, _ = context.run_partitions("verify", _verify_chunk, tasks, schemas, covers, sizes, unit="pairs")
     return read_table(context.place.table("near_edges"), tables["near_edges"].version)
