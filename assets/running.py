@@ -26,7 +26,7 @@ from headwater.assets.storage.attempts import Attempt, Part, clear_attempts, com
 from headwater.assets.storage.content import ContentSum, digest_of
 from headwater.assets.storage.places import Place, Store
 from headwater.assets.storage.records import Execution, Identity, InputRecord, Record, TableRecord
-from headwater.assets.storage.tables import commit_parts, write_part
+from headwater.assets.storage.tables import commit_parts, version_exists, write_part
 from headwater.assets.workspace import Workspace
 
 # A partition's function yields batches per table; the name "figures" is kept for what it counted.
@@ -199,11 +199,23 @@ def run_stage(
         wanted = wanted_identity(stage, store, workspace)
         current = place.record()
         if current is not None and current.serves(wanted):
-            return RunResult(current, reused=True)
+            if not place.lost(current):
+                return RunResult(current, reused=True)
+            place.discard(wanted.digest())
+        earlier = place.record(wanted.digest())
+        if earlier is not None and _is_whole(place, earlier):
+            place.publish(earlier)  # back at an earlier declaration: its output is still there
+            return RunResult(earlier, reused=True)
         record = _compute(stage, store, workspace, wanted, log, run)
         place.publish(record)
         clear_attempts(place)
         return RunResult(record, reused=False)
+
+
+def _is_whole(place: Place, record: Record) -> bool:
+    """Whether all tables and files that a record names still exist."""
+    files = all(place.store.fs.exists(f"{place.folder(record.digest)}/{name}") for name in record.files)
+    return files and all(version_exists(place.table(name), table.version) for name, table in record.tables.items())
 
 
 def _compute(

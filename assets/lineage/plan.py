@@ -39,7 +39,8 @@ def _plan_one(stage: Stage, store: Store, workspace: Workspace, earlier: dict[st
         return Planned(stage.asset, "compute", ["never materialized", *(f"waits for {m}" for m in missing)], last)
     if last is None:
         return Planned(stage.asset, "compute", ["never materialized"], last)
-    reasons = [] if last.serves(wanted) else differences(last.identity, wanted)
+    lost = [f"its output was removed: {name}" for name in store.place(stage.asset).lost(last)]
+    reasons = lost if last.serves(wanted) else differences(last.identity, wanted)
     if reasons:
         return Planned(stage.asset, "compute", reasons, last)
     if waiting:

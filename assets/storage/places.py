@@ -92,6 +92,17 @@ class Place:
                 "differ). Move the store aside, or use the release that wrote it."
             ) from error
 
+    def lost(self, record: Record) -> list[str]:
+        """What a record published and someone removed since: names of files and tables."""
+        folder, exists = self.folder(record.digest), self.store.fs.exists
+        files = [name for name in record.files if not exists(f"{folder}/{name}")]
+        return files + [name for name in record.tables if not exists(f"{self.root}/tables/{name}.lance/_versions")]
+
+    def discard(self, identity: str) -> None:
+        """Removes the files of an identity, so that they are made anew from the beginning."""
+        if self.store.fs.exists(self.folder(identity)):
+            self.store.fs.rm(self.folder(identity), recursive=True)
+
     def publish(self, record: Record) -> None:
         """Commits: the history first, then the one file that readers look at."""
         text = record.model_dump_json(indent=2)

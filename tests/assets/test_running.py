@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from small_stages import counting_stage
 
 from headwater.assets import running
 from headwater.assets.evaluation.component import Evaluation
+from headwater.assets.lineage.plan import plan
 from headwater.assets.running import StageError, run_stage
 from headwater.assets.stages import import_object, in_order
 from headwater.assets.storage import tables
@@ -166,6 +168,31 @@ def test_an_input_that_is_missing_is_named(lab):
     with pytest.raises(StageError, match=r"notes/curated needs notes/signals, which was never materialized"):
         run_stage(curated, lab.store, lab.workspace)
     assert lab.store.assets() == []
+
+
+@pytest.mark.parametrize(
+    ("asset", "pattern"),
+    [
+        ("notes/signals", "tables/signals.lance"),
+        ("letters/tokenizer", "files/*/tokenizer.json"),
+        ("packed/shards", "files/*/*-train-000001.tar"),
+        ("tiny/checkpoint", "files/*/seed_0/state/step-*/model.safetensors"),
+    ],
+)
+def test_an_output_that_was_removed_is_made_again_and_not_reused(lab, asset, pattern):
+    plant(lab, 20)
+    components = [*through_shards(), tiny_training(3)]
+    first = lab.run(*components)
+    (path,) = Path(lab.store.place(asset).root).glob(pattern)
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (planned,) = [p for p in plan(stages_of(*components), lab.store, lab.workspace) if p.action == "compute"]
+    assert planned.asset == asset
+    assert planned.reasons[0].startswith("its output was removed: ")
+    second = lab.run(*components)
+    assert [name for name, result in second.items() if not result.reused] == [asset]
+    assert [r.record.content_version for r in second.values()] == [r.record.content_version for r in first.values()]
+    assert second[asset].record.files == first[asset].record.files
+    assert reused(lab.run(*components)) == list(second)
 
 
 def test_a_lost_history_is_named(lab):
