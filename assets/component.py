@@ -5,6 +5,7 @@ A component says nothing but ``stages(pipeline)``. It can be built from YAML or 
     Corpus(name="notes", sources=[{"kind": "text_files", "path": "notes/*.md"}])
 """
 
+import re
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -55,8 +56,8 @@ def _resolved(value: Any, context: dg.ComponentLoadContext) -> Any:
     if isinstance(value, list | tuple):
         return [_resolved(item, context) for item in value]
     if isinstance(value, str) and "{{" in value:
-        found = context.resolution_context.resolve_value(value)
-        if found is None:
-            raise ValueError(f"'{value}' gives nothing; is the environment variable set?")
-        return str(found)  # templates stand for text: '8' stays a text
+        for template in re.findall(r"{{.*?}}", value):
+            if context.resolution_context.resolve_value(template) is None:
+                raise ValueError(f"'{template}' in '{value}' gives nothing; is the environment variable set?")
+        return str(context.resolution_context.resolve_value(value))  # templates stand for text: '8' stays a text
     return value

@@ -57,7 +57,7 @@ class Workspace:
 
         dotenv = self.root / ".env"
         if not dotenv.exists():
-            lines = [f"DAGSTER_HOME={self.root / '.dagster'}", *(f"{k}={v}" for k, v in SETTINGS.items())]
+            lines = [f"DAGSTER_HOME='{self.root / '.dagster'}'", *(f"{k}={v}" for k, v in SETTINGS.items())]
             dotenv.write_text("\n".join(lines) + "\n")
         load_dotenv(dotenv)
         for name, value in SETTINGS.items():

@@ -48,7 +48,7 @@ attributes:
   sources:
     # Every file that has an extension. Paths start at the workspace folder; s3://... works, too. Other kinds of source:
     # jsonl, csv, parquet, warc, webdataset, installed_packages. List several, in order of precedence among duplicates.
-    - {kind: text_files, path: "documents/**/*.*"}
+    - {kind: text_files, path: "documents/**/*", extensions: [.md, .rst, .txt]}
   # Chosen by hash of the file name before anything is fitted; never trained on.
   held_out: {share: 0.1}
   # Rules that drop documents. Left out: length, rules for code, and Gopher's quality and repetition rules for prose.

@@ -10,7 +10,7 @@ from rich.markdown import Markdown
 from rich.table import Table
 
 from headwater.assets.command_line.errors import CommandError
-from headwater.assets.command_line.loading import Loaded, load_workspace
+from headwater.assets.command_line.loading import Loaded, load_workspace, with_upstream
 from headwater.assets.command_line.materialize import headline
 from headwater.assets.lineage.plan import plan
 from headwater.assets.lineage.trace import trace_document, upstream_record
@@ -27,8 +27,9 @@ def print_plan(selection: str) -> None:
         table.add_column(column, no_wrap=True)
     for column in ("because", "last time"):
         table.add_column(column, overflow="fold")
-    chosen = {stage.asset for stage in loaded.select(selection)}
-    for item in plan(loaded.stages, loaded.store, loaded.workspace):
+    selected = loaded.select(selection)
+    chosen = {stage.asset for stage in selected}
+    for item in plan(with_upstream(loaded.stages, selected), loaded.store, loaded.workspace):
         if item.asset in chosen:
             table.add_row(item.asset, _MARKS[item.action], "\n".join(item.reasons), _last(item.last))
     Console(highlight=False).print(table)
@@ -113,7 +114,9 @@ def print_trace(document: str, training: str) -> None:
     typer.echo(f"document  {found.doc_id}")
     typer.echo(f"stream    {found.stream}, tokens {found.start:,} to {found.start + found.length:,}")
     typer.echo(f"samples   {found.samples.start:,} to {found.samples.stop - 1:,}")
-    shown = ", ".join(map(str, found.steps[:40])) or "none: training stopped before it was read"
+    held_out = found.stream.endswith("-held_out")
+    none = "none: it is held out, no step reads it" if held_out else "none: training ended before its turn came"
+    shown = ", ".join(map(str, found.steps[:40])) or none
     typer.echo(f"steps     {shown}{' …' if len(found.steps) > 40 else ''}")
 
 

@@ -1,6 +1,7 @@
 """The one-screen summary of a materialized pipeline: from documents in to text out, with one document followed."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -24,9 +25,10 @@ def print_summary(pipeline: str) -> None:
     records = [(s, r) for s in loaded.pipeline(pipeline) if (r := loaded.store.place(s.asset).record()) is not None]
     for stage, record in records:
         for line in _describe(loaded, stage, record):
-            console.print(line)
+            console.print(line, soft_wrap=isinstance(line, str))
     console.rule()
-    console.print("See the graph: [bold]make ui[/] (or [bold]headwater ui[/]), then http://localhost:3000")
+    command = "make ui" if (loaded.workspace.root / "Makefile").exists() else "headwater ui"
+    console.print(f"See the graph: [bold]{command}[/], then http://localhost:3000")
 
 
 def _describe(loaded: Loaded, stage: Stage, record: Record) -> Iterator[str | Table]:
@@ -101,7 +103,7 @@ def _checkpoint(store: Store, record: Record) -> Iterator[str]:
         f"{seconds:,.0f} s ({tokens / max(seconds, 1e-9):,.0f} tokens/s), loss {m['final_loss']:.3f}"
     )
     for file in list(record.plots.values())[:1]:
-        yield f"[bold]Loss curve[/]    {place.folder(record.digest)}/{file}"
+        yield f"[bold]Loss curve[/]    {_near(f'{place.folder(record.digest)}/{file}')}"
     found = a_seen_document(store, record)
     if found is not None:
         steps = ", ".join(map(str, found.steps[:6])) + (" …" if len(found.steps) > 6 else "")
@@ -110,6 +112,12 @@ def _checkpoint(store: Store, record: Record) -> Iterator[str]:
             f"[bold]Lineage[/]       document {found.doc_id} → tokens {found.start:,}–{found.start + found.length:,}"
             f"\n              of {found.stream} → samples {samples} → steps {steps}"
         )
+
+
+def _near(path: str) -> str:
+    """A path as seen from here, where that is shorter."""
+    here = f"{Path.cwd()}/"
+    return path.removeprefix(here)
 
 
 def _evaluation(store: Store, record: Record) -> Iterator[str | Table]:

@@ -101,6 +101,9 @@ class TextFiles(FileSource):
 
     kind: Literal["text_files"] = "text_files"
     encoding: str = Field("utf-8", description="Character encoding of the files, by its Python name.")
+    extensions: tuple[str, ...] = Field(
+        (), description="Only files whose names end so, each with its dot, such as .md and .txt; none: all that match."
+    )
 
     @field_validator("encoding")
     @classmethod

@@ -24,7 +24,7 @@ from headwater.assets.deduplication.signatures import compute_signatures, signat
 from headwater.assets.deduplication.summary import example_pair, lost_share_by_source, sources_over_limit
 from headwater.assets.deduplication.verify import pair_chunks, verify_pairs
 from headwater.assets.markdown import markdown_table
-from headwater.assets.plots import s_curve
+from headwater.assets.plots import s_curve, thumbnail
 from headwater.assets.running import StageContext
 from headwater.assets.schemas import EDGES
 from headwater.assets.stages import Outcome, Stage
@@ -184,6 +184,7 @@ def _describe(
         bands, band_rows = bands_and_rows(options.near)
         outcome.metrics |= {"bands": bands, "rows_per_band": band_rows}
         points = list(zip(*s_curve_points(options.near), strict=True))
+        outcome.markdown["chance by similarity, 0 to 1"] = thumbnail(*s_curve_points(options.near))
         outcome.plots["Chance of becoming a candidate"] = s_curve(points, options.verifier.threshold)
     over = sources_over_limit(lost, options)
     description = "; ".join(over) or "No source lost more than its share."

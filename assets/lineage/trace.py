@@ -51,12 +51,25 @@ def trace_document(store: Store, checkpoint: Record, doc_id: str) -> DocumentTra
     table = store.place(tokens.asset).table("spans")
     spans = read_table(table, tokens.tables["spans"].version, where=f"doc_id = '{_safe(doc_id)}'")
     if spans.num_rows == 0:
-        raise StageError(f"{doc_id} is in none of the streams of {tokens.asset}: it was dropped, or is unknown.")
+        raise StageError(_why_absent(store, tokens, doc_id))
     row = spans.to_pylist()[0]
     samples = samples_of_span(row["start"], row["length"], shards.metrics["sequence_length"])
     sampler = Sampler([Segment.from_record(segment) for segment in checkpoint.metrics["segments"]])
     steps = tuple(sampler.steps_of_samples(row["stream"], samples, checkpoint.metrics["steps"]))
     return DocumentTrace(doc_id, row["stream"], row["start"], row["length"], samples, steps)
+
+
+def _why_absent(store: Store, tokens: Record, doc_id: str) -> str:
+    """Why a document is in no stream: which stage dropped it by which rule, or that nobody knows it."""
+    for role in tokens.identity.inputs:
+        if role.startswith("corpus:"):
+            corpus = upstream_record(store, tokens, role)
+            table, version = store.place(corpus.asset).table("decisions"), corpus.tables["decisions"].version
+            found = read_table(table, version, where=f"doc_id = '{_safe(doc_id)}'").to_pylist()
+            if found:
+                row = found[0]
+                return f"{doc_id} was dropped by {row['stage']}: {row['rule']} ({row['detail'] or 'no detail'})."
+    return f"{doc_id} is in no corpus of {tokens.asset}. `headwater try` and the raw ledger show ids."
 
 
 def a_seen_document(store: Store, checkpoint: Record) -> DocumentTrace | None:

@@ -56,6 +56,15 @@ def table_exists(url: str) -> bool:
     return True
 
 
+def version_exists(url: str, version: int) -> bool:
+    """Whether a version of a table can still be read."""
+    try:
+        open_table(url, version)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def open_table(url: str, version: int) -> "lance.LanceDataset":
     """The table as it was at a version (readable by DuckDB, pandas and Ray Data as it is).
 

@@ -5,27 +5,24 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.compute as pc
 
 from headwater.assets.compute.training_workers import run_on_workers
-from headwater.assets.markdown import markdown_table
-from headwater.assets.plots import loss_curve
 from headwater.assets.running import StageContext, StageError
 from headwater.assets.sharding.options import MixtureEntry
 from headwater.assets.sharding.reader import ShardReader
 from headwater.assets.sharding.sampling import Sampler, Segment, segment_over
 from headwater.assets.stages import Outcome, Stage
 from headwater.assets.storage.content import digest_of
-from headwater.assets.storage.records import CheckRecord, Record
+from headwater.assets.storage.records import Record
 from headwater.assets.storage.tables import read_table
 from headwater.assets.tokenization.spans import documents_of_sample
 from headwater.assets.tokenization.stage import stream_name
 from headwater.assets.training.curves import read_curve
 from headwater.assets.training.declaration import HuggingFaceFolder, TrainingOptions
+from headwater.assets.training.describe import describe_training
 from headwater.assets.training.replicate import FAILURE, STATE, Replicate, train
 from headwater.assets.workspace import Workspace
-from headwater.models.backbones.decoder import parameter_count
 from headwater.models.backbones.options import DecoderOptions
 from headwater.models.hugging_face import import_llama
 from headwater.models.trainer.reports import StepReport
@@ -57,7 +54,7 @@ def materialize_checkpoint(context: StageContext) -> Outcome:
     outcome = Outcome(files=_files(context.folder, replicates))
     weights = {name: sha for name, sha in outcome.files.items() if name.endswith("model.safetensors")}
     outcome.content = digest_of(weights)
-    _describe(outcome, replicates)
+    describe_training(outcome, replicates)
     return outcome
 
 
@@ -179,58 +176,3 @@ def _files(folder: Path, replicates: list[Replicate]) -> dict[str, str]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _describe(outcome: Outcome, replicates: list[Replicate]) -> None:
-    rows, ends, starts, spikes = [], [], [], 0
-    for replicate in replicates:
-        curve = read_curve(replicate.folder)
-        losses = np.array([line["loss"] for line in curve])
-        seconds = sum(line["seconds"] for line in curve)
-        tokens = sum(line["tokens"] for line in curve)
-        own_spikes = [line["step"] for line in curve if line["spike"]]
-        starts.append(losses[: max(len(losses) // 50, 1)].mean())
-        ends.append(losses[-max(len(losses) // 50, 1) :].mean())
-        spikes += len(own_spikes)
-        seed = replicate.recipe.seed
-        rows.append([seed, f"{ends[-1]:.4f}", f"{tokens:,}", f"{tokens / max(seconds, 1e-9):,.0f}", len(own_spikes)])
-        rates = [line["learning_rate"] for line in curve]
-        steps = [line["step"] for line in curve]
-        outcome.plots[f"Loss seed {seed}"] = loss_curve(steps, losses, _smoothed(losses), rates, own_spikes)
-        outcome.metrics |= {f"tokens_seed_{seed}": tokens, f"seconds_seed_{seed}": round(seconds, 1)}
-    first = replicates[0]
-    counts = parameter_count(first.decoder)
-    outcome.metrics |= {
-        "final_loss": round(float(np.mean(ends)), 5),
-        "parameters": counts["total"],
-        "parameters_hidden": counts["hidden"],
-        "steps": first.recipe.steps,
-        "segments": [segment.to_record() for segment in first.segments],
-        "decoder": first.decoder.model_dump(mode="json"),
-    }
-    header = ["seed", "final loss (nats per token)", "tokens", "tokens per second", "spikes"]
-    outcome.markdown["replicates"] = markdown_table(header, rows)
-    outcome.checks = _checks(starts, ends, spikes)
-
-
-def _checks(starts: list[float], ends: list[float], spikes: int) -> list[CheckRecord]:
-    learned = all(np.isfinite(end) and end < start for start, end in zip(starts, ends, strict=True))
-    return [
-        CheckRecord(
-            name="learned",
-            passed=learned,
-            blocking=True,
-            description=f"Loss from {np.mean(starts):.3f} to {np.mean(ends):.3f} nats per token.",
-        ),
-        CheckRecord(name="spikes", passed=spikes == 0, blocking=False, description=f"{spikes} spikes recorded."),
-    ]
-
-
-def _smoothed(losses: np.ndarray) -> np.ndarray:
-    """Exponential moving average over about a fiftieth of the run."""
-    decay = 1 - 1 / max(len(losses) / 50, 1)
-    smooth, mean = np.empty_like(losses), losses[0]
-    for at, loss in enumerate(losses):
-        mean = decay * mean + (1 - decay) * loss
-        smooth[at] = mean
-    return smooth

@@ -28,6 +28,8 @@ def list_files(source: FileSource | WarcFiles, workspace: Path) -> list[SourceFi
         filesystem, pattern = fsspec.core.url_to_fs(located)
         filesystem.invalidate_cache()  # a long-lived process must see what has arrived since it last looked
         found = _matches(filesystem, pattern)
+        endings = tuple(getattr(source, "extensions", ()))
+        found = {path: info for path, info in found.items() if not endings or path.endswith(endings)}
         is_folder = not found and filesystem.isdir(pattern)
     except SourceError:
         raise
@@ -37,12 +39,16 @@ def list_files(source: FileSource | WarcFiles, workspace: Path) -> list[SourceFi
         raise SourceError(f"{source.name}: path {source.path!r} is a folder; say which of its files: {source.path}/**")
     if not found:
         raise SourceError(
-            f"{source.name}: path {source.path!r} matches no file; looked for {located}. Relative paths start at the "
-            "workspace folder, and ** stands for any depth of folders"
+            f"{source.name}: path {source.path!r} matches no file{_ending_in(endings)}; looked for {located}. "
+            "Relative paths start at the workspace folder, and ** stands for any depth of folders"
         )
     root = _static_root(pattern, _literal_start(source.path, pattern))
     files = [_source_file(source, filesystem, located, root, path, info) for path, info in found.items()]
     return sorted(files, key=lambda file: file.uri)
+
+
+def _ending_in(endings: tuple[str, ...]) -> str:
+    return f" ending in {' or '.join(endings)}" if endings else ""
 
 
 def locate(path: str, workspace: Path) -> str:

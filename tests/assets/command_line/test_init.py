@@ -148,5 +148,5 @@ def test_an_empty_folder_of_documents_is_told_plainly(wheel: Path, tmp_path: Pat
     command = ("-m", "headwater.assets.command_line.main", "materialize", "my_text_lm")
     done = run(wheel, folder, *command, check=False)
     assert done.returncode != 0
-    assert "'documents/**/*.*' matches no file" in done.stderr
+    assert "'documents/**/*' matches no file ending in .md or .rst or .txt" in done.stderr
     assert "Traceback" not in done.stderr

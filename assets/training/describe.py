@@ -1,0 +1,71 @@
+"""What people see of a training: its curve, its figures, its checks.
+
+Apart from the code that trains: an edit here changes no weight, so it does not count as a change of the step.
+"""
+
+import numpy as np
+
+from headwater.assets.markdown import markdown_table
+from headwater.assets.plots import loss_curve, thumbnail
+from headwater.assets.stages import Outcome
+from headwater.assets.storage.records import CheckRecord
+from headwater.assets.training.curves import read_curve
+from headwater.assets.training.replicate import Replicate
+from headwater.models.backbones.decoder import parameter_count
+
+
+def describe_training(outcome: Outcome, replicates: list[Replicate]) -> None:
+    """Adds figures, curves and checks of finished replicates to an outcome."""
+    rows, ends, starts, spikes = [], [], [], 0
+    for replicate in replicates:
+        curve = read_curve(replicate.folder)
+        losses = np.array([line["loss"] for line in curve])
+        seconds = sum(line["seconds"] for line in curve)
+        tokens = sum(line["tokens"] for line in curve)
+        own_spikes = [line["step"] for line in curve if line["spike"]]
+        starts.append(losses[: max(len(losses) // 50, 1)].mean())
+        ends.append(losses[-max(len(losses) // 50, 1) :].mean())
+        spikes += len(own_spikes)
+        seed = replicate.recipe.seed
+        rows.append([seed, f"{ends[-1]:.4f}", f"{tokens:,}", f"{tokens / max(seconds, 1e-9):,.0f}", len(own_spikes)])
+        rates = [line["learning_rate"] for line in curve]
+        steps = [line["step"] for line in curve]
+        outcome.plots[f"Loss seed {seed}"] = loss_curve(steps, losses, _smoothed(losses), rates, own_spikes)
+        outcome.markdown[f"loss of seed {seed}"] = f"{starts[-1]:.2f} → {ends[-1]:.2f} {thumbnail(steps, losses)}"
+        outcome.metrics |= {f"tokens_seed_{seed}": tokens, f"seconds_seed_{seed}": round(seconds, 1)}
+    first = replicates[0]
+    counts = parameter_count(first.decoder)
+    outcome.metrics |= {
+        "final_loss": round(float(np.mean(ends)), 5),
+        "parameters": counts["total"],
+        "parameters_hidden": counts["hidden"],
+        "steps": first.recipe.steps,
+        "segments": [segment.to_record() for segment in first.segments],
+        "decoder": first.decoder.model_dump(mode="json"),
+    }
+    header = ["seed", "final loss (nats per token)", "tokens", "tokens per second", "spikes"]
+    outcome.markdown["replicates"] = markdown_table(header, rows)
+    outcome.checks = _checks(starts, ends, spikes)
+
+
+def _checks(starts: list[float], ends: list[float], spikes: int) -> list[CheckRecord]:
+    learned = all(np.isfinite(end) and end < start for start, end in zip(starts, ends, strict=True))
+    return [
+        CheckRecord(
+            name="learned",
+            passed=learned,
+            blocking=True,
+            description=f"Loss from {np.mean(starts):.3f} to {np.mean(ends):.3f} nats per token.",
+        ),
+        CheckRecord(name="spikes", passed=spikes == 0, blocking=False, description=f"{spikes} spikes recorded."),
+    ]
+
+
+def _smoothed(losses: np.ndarray) -> np.ndarray:
+    """Exponential moving average over about a fiftieth of the run."""
+    decay = 1 - 1 / max(len(losses) / 50, 1)
+    smooth, mean = np.empty_like(losses), losses[0]
+    for at, loss in enumerate(losses):
+        mean = decay * mean + (1 - decay) * loss
+        smooth[at] = mean
+    return smooth
