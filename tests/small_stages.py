@@ -43,6 +43,7 @@ def materialize_squares(context: StageContext) -> Outcome:
 def squares(item):
     """Notes in the file HEADWATER_TEST_COUNTER that it ran, and dies where it is told to."""
     die_at(str(item[0]))
+    die_once(item[0] == 4)
     if counter := os.environ.get("HEADWATER_TEST_COUNTER"):
         with open(counter, "a") as file:
             file.write(f"{item[0]}\n")
@@ -54,6 +55,14 @@ def squares(item):
 
 def die_at(place: str) -> None:
     if os.environ.get("HEADWATER_TEST_KILL_AT") == place:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_once(wanted: bool) -> None:
+    """Dies if the file HEADWATER_TEST_KILL_ONCE is not there yet, and leaves it."""
+    mark = os.environ.get("HEADWATER_TEST_KILL_ONCE")
+    if wanted and mark and not Path(mark).exists():
+        Path(mark).touch()
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -123,7 +123,9 @@ class ShardReader:
                 raise ShardError(f"{path} does not exist, but the index names it: materialize the shards again")
             size = path.stat().st_size
             if size != entry.bytes:
-                raise ShardError(f"{path} has {size} bytes, the index says {entry.bytes}: remove it and materialize the shards again")
+                raise ShardError(
+                    f"{path} has {size} bytes, the index says {entry.bytes}: remove it and materialize the shards again"
+                )
             flat = np.memmap(path, dtype=np.uint8, mode="r")
             count = (entry.bytes - self._row_bytes) // self.dtype.itemsize + 1
             self._maps[entry.file] = np.ndarray(

@@ -236,3 +236,11 @@ def test_two_workers_of_ray_train_give_the_losses_of_one(lab, tmp_path):
     assert losses[1] == pytest.approx(losses[0], abs=1e-4)
     assert [line["step"] for line in curves[1]] == list(range(8))
     assert [line["tokens"] for line in curves[1]] == [line["tokens"] for line in curves[0]]
+
+
+@pytest.mark.slow
+def test_broken_numbers_in_a_worker_name_the_documents_too(lab):
+    data(lab)
+    broken = {"optimizer": {"kind": "adamw", "learning_rate": 1e30}, "clip_norm": None}
+    with pytest.raises(StageError, match=r"tiny/checkpoint: .*step \d+.* Documents: [0-9a-f]{32}"):
+        train(lab, steps=8, recipe=broken, compute={"workers": 2, "cpus": 0.5})
