@@ -20,9 +20,13 @@ def code_record(number: int, modules: tuple[str, ...], libraries: tuple[str, ...
     Raises:
         ModuleNotFoundError: a module or library that the step names is not installed.
     """
-    return CodeRecord(
-        number=number, modules=modules_hash(modules), libraries={name: metadata.version(name) for name in libraries}
-    )
+    versions = {name: _library_version(name) for name in libraries}
+    return CodeRecord(number=number, modules=modules_hash(modules), libraries=versions)
+
+
+@cache
+def _library_version(name: str) -> str:
+    return metadata.version(name)
 
 
 @cache
