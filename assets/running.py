@@ -213,9 +213,9 @@ def run_stage(
 
 
 def _is_whole(place: Place, record: Record) -> bool:
-    """Whether all tables and files that a record names still exist."""
-    files = all(place.store.fs.exists(f"{place.folder(record.digest)}/{name}") for name in record.files)
-    return files and all(version_exists(place.table(name), table.version) for name, table in record.tables.items())
+    """Whether all files, and all tables at the versions that a record names, still exist."""
+    tables = record.tables.items()
+    return not place.lost(record) and all(version_exists(place.table(name), table.version) for name, table in tables)
 
 
 def _compute(

@@ -159,7 +159,20 @@ def test_a_change_and_its_withdrawal_give_the_first_result_again(lab):
     first = lab.run(*through_shards())
     lab.run(*through_shards(notes(held_out={"share": 0.5, "group": "document"})))
     third = lab.run(*through_shards())
-    assert [r.record.content_version for r in third.values()] == [r.record.content_version for r in first.values()]
+    assert [r.record for r in third.values()] == [r.record for r in first.values()]
+    assert reused(third) == CORPUS + REST, "the first output is still there"
+    assert lab.record("packed/shards") == first["packed/shards"].record
+
+
+def test_an_earlier_output_whose_tables_are_gone_does_not_come_back(lab):
+    plant(lab, 20)
+    lab.run(notes())
+    lab.run(notes(held_out={"share": 0.5, "group": "document"}))
+    shutil.rmtree(lab.store.place("notes/signals").table("signals"))
+    results = lab.run(notes())
+    assert "notes/raw" in reused(results)
+    assert "notes/signals" not in reused(results)
+    assert lab.table("notes/signals", "signals").num_rows == 20
 
 
 def test_an_input_that_is_missing_is_named(lab):

@@ -88,13 +88,13 @@ def test_an_old_checkpoint_is_traced_in_what_it_was_trained_on(trained):
     mixture = [{"name": "notes", "weight": 3}, {"name": "more", "weight": 1}]
     trained.run(notes(), notes("more", "more.jsonl"), bytes_tokenizer(), packed(mixture), tiny_training(STEPS))
     assert trace_document(trained.store, old, gone) == before
-    with pytest.raises(StageError, match="none of the streams"):
+    with pytest.raises(StageError, match="is in no corpus of packed/tokens"):
         trace_document(trained.store, trained.record("tiny/checkpoint"), gone)
 
 
 def test_an_unknown_document_and_a_bad_id_are_refused(trained):
     checkpoint = trained.record("tiny/checkpoint")
-    with pytest.raises(StageError, match=r"is in none of the streams of packed/tokens: it was dropped"):
+    with pytest.raises(StageError, match="0 is in no corpus of packed/tokens"):
         trace_document(trained.store, checkpoint, "0" * 32)
     with pytest.raises(StageError, match="32 hexadecimal digits"):
         trace_document(trained.store, checkpoint, "x' or 1=1 --")
@@ -105,3 +105,18 @@ def test_a_seen_document_was_seen(trained):
     assert trace is not None
     assert trace.steps
     assert trace.stream.endswith("-train")
+
+
+def test_a_dropped_document_names_the_stage_and_the_rule(lab):
+    texts = plant(lab, 10)
+    lab.write_jsonl("notes.jsonl", [*({"text": text} for text in texts), {"text": "two words"}, {"text": texts[0]}])
+    lab.run(notes(held_out={"share": 0.0}), bytes_tokenizer(), packed(), tiny_training(2))
+    checkpoint = lab.record("tiny/checkpoint")
+    decisions = lab.table("notes/deduplicated", "decisions").to_pylist()
+    for row in decisions:
+        if row["kept"]:
+            assert trace_document(lab.store, checkpoint, row["doc_id"]).doc_id == row["doc_id"]
+        else:
+            with pytest.raises(StageError, match=rf"was dropped by {row['stage']}: {row['rule']}"):
+                trace_document(lab.store, checkpoint, row["doc_id"])
+    assert sorted(row["stage"] for row in decisions if not row["kept"]) == ["curated", "deduplicated"]
