@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from headwater.assets.curation.lists import list_digest
 from headwater.assets.curation.rule_sets import (
     C4,
     Code,
@@ -284,16 +283,6 @@ def required_signals(options: CurationOptions) -> tuple[str, ...]:
     own = {column for step in options.signals for column in step.columns}
     wanted = {*ALWAYS, *count_signals(options), *named, *own}
     return tuple(name for name in known if name in wanted)
-
-
-def list_digests(options: CurationOptions) -> dict[str, str]:
-    """Path and blake2b-128 of each list file: what belongs to the identity of a run beside the options themselves.
-
-    Raises:
-        ListError: a list file cannot be read.
-    """
-    files = [path for declared in options.rules if isinstance(declared, RuleSet) for path in declared.files()]
-    return {path: list_digest(path) for path in sorted(set(files))}
 
 
 def _signals_of(declared: Any) -> list[str]:
