@@ -98,7 +98,9 @@ class RayExecutor:
 
 def executor_for(options: ComputeOptions) -> Executor:
     """The executor that a ``compute:`` block asks for; HEADWATER_ENGINE=local overrides it for a whole process."""
-    engine = os.environ.get("HEADWATER_ENGINE", options.engine)
+    engine = os.environ.get("HEADWATER_ENGINE") or options.engine
+    if engine not in ("local", "ray"):
+        raise ComputeError(f"HEADWATER_ENGINE is '{engine}'; it may be local or ray.")
     return LocalExecutor() if engine == "local" else RayExecutor(options)
 
 

@@ -9,7 +9,6 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import fsspec
 from filelock import FileLock, Timeout
@@ -156,8 +155,3 @@ class Place:
 
     def _lance_url(self, path: str) -> str:
         return path if self.store.is_local else str(self.store.fs.unstrip_protocol(path))
-
-
-def storage_summary(store: Store) -> dict[str, Any]:
-    """Bytes held per asset (all versions), for people."""
-    return {name: store.fs.du(store.place(name).root) for name in store.assets()}

@@ -6,7 +6,6 @@ Tables are opened at the version a record names; later versions do not disturb a
 
 import json
 import os
-import shutil
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
@@ -93,16 +92,6 @@ def scan_batches(
     yield from table.scanner(columns=columns, batch_size=rows, fragments=chosen, scan_in_order=True).to_batches()
 
 
-def fragment_rows(url: str, version: int) -> list[tuple[int, int]]:
-    """(fragment number, rows) in table order: the natural units of parallel work."""
-    return [(f.fragment_id, f.count_rows()) for f in open_table(url, version).get_fragments()]
-
-
 def take_rows(url: str, version: int, start: int, count: int, columns: list[str]) -> pa.Table:
     """Rows [start, start + count) in table order."""
     return open_table(url, version).scanner(columns=columns, offset=start, limit=count, scan_in_order=True).to_table()
-
-
-def remove_table(path: str) -> None:
-    """Deletes a local table with all its versions."""
-    shutil.rmtree(path, ignore_errors=True)

@@ -15,7 +15,8 @@ from headwater.assets.schemas import SPANS
 def assign_spans(tokens: pa.Table, sources: pa.Array | pa.ChunkedArray, stream: str, start: int = 0) -> pa.Table:
     """Rows of SPANS for a batch of a token table: rows lie one after the other from token `start` of the stream.
 
-    `sources` names the source of each row. The next batch starts at `start + token_count(tokens)`.
+    A stored table's `count` column is enough. `sources` names the source of each row. The next batch starts at
+    `start + token_count(tokens)`.
     """
     if len(sources) != tokens.num_rows:
         raise ValueError(f"stream {stream}: {tokens.num_rows} token rows but {len(sources)} sources")
@@ -37,6 +38,8 @@ def token_count(tokens: pa.Table) -> int:
 
 
 def _lengths(tokens: pa.Table) -> np.ndarray:
+    if "count" in tokens.column_names:  # a stored table knows its lengths without reading any token
+        return tokens.column("count").to_numpy().astype(np.int64)
     lengths = pc.list_value_length(tokens.column("tokens"))
     return lengths.combine_chunks().to_numpy(zero_copy_only=False).astype(np.int64)
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,12 +16,12 @@ from headwater.assets.fitting.stage import open_tokenizer
 from headwater.assets.fitting.tokenizers import FittedTokenizer
 from headwater.assets.markdown import markdown_table
 from headwater.assets.running import StageContext
-from headwater.assets.schemas import SPANS
 from headwater.assets.sharding.declaration import TokensOptions
 from headwater.assets.stages import Outcome
 from headwater.assets.storage.records import CheckRecord, TableRecord
 from headwater.assets.storage.tables import read_table
 from headwater.assets.tokenization.encoding import encode_batch, tokens_schema
+from headwater.assets.tokenization.spans import assign_spans
 
 SPLITS = ("train", "held_out")
 
@@ -82,16 +81,7 @@ def _encode(task: EncodeTask) -> Iterator[tuple[str, Any]]:
 
 def _spans(context: StageContext, stream: str, record: TableRecord) -> pa.Table:
     rows = read_table(context.place.table(stream), record.version, ["doc_id", "count", "bytes", "source"])
-    lengths = rows["count"].to_numpy().astype(np.int64)
-    columns = {
-        "doc_id": rows["doc_id"],
-        "stream": pa.array([stream] * rows.num_rows, pa.string()),
-        "start": pa.array(np.cumsum(lengths) - lengths),
-        "length": pa.array(lengths),
-        "bytes": rows["bytes"],
-        "source": rows["source"],
-    }
-    return pa.table(columns, schema=SPANS)
+    return assign_spans(rows, rows["source"], stream)
 
 
 def _describe(outcome: Outcome, spans: pa.Table, tokenizer: FittedTokenizer) -> None:

@@ -67,7 +67,10 @@ def _replicate(context: StageContext, options: TrainingOptions, seed: int) -> Re
         MixtureEntry(stream=stream_name(entry["name"], "train"), weight=entry["weight"])
         for entry in shards.identity.options["mixture"]
     ]
-    segment = segment_over(reader.index, mixture, options.sampling, options.recipe.batch_size)
+    try:
+        segment = segment_over(reader.index, mixture, options.sampling, options.recipe.batch_size)
+    except ValueError as error:  # a corpus of the mixture gave no training tokens
+        raise StageError(f"{context.stage.asset}: {error}. Look at the streams of {shards.asset}.") from error
     decoder, initial = _backbone(context, options, reader)
     return Replicate(
         folder=context.folder / f"seed_{seed}",
