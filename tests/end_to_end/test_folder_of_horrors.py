@@ -69,7 +69,7 @@ def plant_horrors(root: Path, megabytes: int) -> Planted:
     return planted
 
 
-def check(lab: Lab, megabytes: int, too_large: bool) -> None:
+def check_horrors(lab: Lab, megabytes: int, too_large: bool) -> None:
     planted = plant_horrors(lab.root, megabytes)
     limits = {"max_document_megabytes": 1 if too_large else 64}
     source = {"date_field": "date"}  # the earlier of two duplicates is kept
@@ -110,16 +110,16 @@ def check(lab: Lab, megabytes: int, too_large: bool) -> None:
 
 
 def test_every_fault_costs_its_own_record_and_is_explained(lab):
-    check(lab, megabytes=5, too_large=False)
+    check_horrors(lab, megabytes=5, too_large=False)
 
 
 def test_what_is_larger_than_the_limit_is_dropped_unread(lab):
-    check(lab, megabytes=2, too_large=True)
+    check_horrors(lab, megabytes=2, too_large=True)
 
 
 @pytest.mark.slow
 def test_a_document_of_50_megabytes_is_one_document_like_others(lab):
-    check(lab, megabytes=50, too_large=False)
+    check_horrors(lab, megabytes=50, too_large=False)
     documents = lab.table("notes/signals", "documents")
     assert max(len(text.encode()) for text in documents["text"].to_pylist()) > 45_000_000
 
