@@ -18,7 +18,7 @@ from headwater.assets.evaluation.cloze import run_cloze
 from headwater.assets.evaluation.documents import HeldOutDocument
 from headwater.assets.evaluation.generation import SampleTokens, choose_prompts, generate_samples
 from headwater.assets.evaluation.options import EvaluationOptions, GenerationOptions
-from headwater.assets.evaluation.report import BaselineResult, Interval, Report, Sample, SourceResult
+from headwater.assets.evaluation.report import BaselineResult, ClozeResult, Interval, Report, Sample, SourceResult
 
 
 class Model(NamedTuple):
@@ -46,6 +46,7 @@ def evaluate(
     model: Model,
     options: EvaluationOptions,
     watch: Watch = _ignore,
+    passages: Sequence[HeldOutDocument] | None = None,
 ) -> Report:
     """Measure one checkpoint.
 
@@ -56,6 +57,7 @@ def evaluate(
         model: the checkpoint as functions.
         options: what to measure.
         watch: told about progress.
+        passages: the held-out documents that the cloze draws from, where they are more than those to measure.
 
     Raises:
         ValueError: `model.score` returned something of the wrong shape; names the document.
@@ -75,7 +77,7 @@ def evaluate(
         sources=[_result(scores, source, yardsticks, options) for source in scores.source_names],
         gains=gains,
         not_finite=scores.not_finite,
-        cloze=None if options.cloze is None else run_cloze(documents, model.end_of_text, model.score, options.cloze),
+        cloze=_cloze(documents if passages is None else passages, model, options),
         samples=[] if options.generation is None else _samples(documents, model, options.generation, watch),
     )
     return report.model_copy(update={"checks": check_outcomes(report, options)})
@@ -89,6 +91,10 @@ def _result(
 ) -> SourceResult:
     result = summarise(scores, source, options.bits_per_byte)
     return result.model_copy(update={"baselines": yardsticks.get(source, [])})
+
+
+def _cloze(documents: Sequence[HeldOutDocument], model: Model, options: EvaluationOptions) -> ClozeResult | None:
+    return None if options.cloze is None else run_cloze(documents, model.end_of_text, model.score, options.cloze)
 
 
 def _samples(

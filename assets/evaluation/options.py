@@ -178,6 +178,12 @@ class ClozeOptions(Options):
     continuation_tokens: int = Field(
         default=32, description="Length of each continuation, in tokens.", json_schema_extra=_AT_LEAST_ONE
     )
+    max_megabytes_per_source: float = Field(
+        default=8.0,
+        description="Held-out text of each source that passages are drawn from, in megabytes (10^6 bytes): more than "
+        "is scored for bits per byte, as only the passages are read.",
+        json_schema_extra=_POSITIVE,
+    )
     min_items: int = Field(
         default=20, description="With fewer questions than this there is no verdict.", json_schema_extra=_AT_LEAST_ONE
     )
@@ -190,7 +196,9 @@ class ClozeOptions(Options):
         description="What follows when the interval's lower end is not above chance: `block`, `warn` or `show`.",
     )
 
-    _check_positive = field_validator("items", "context_tokens", "continuation_tokens", "min_items")(_positive)
+    _check_positive = field_validator(
+        "items", "context_tokens", "continuation_tokens", "max_megabytes_per_source", "min_items"
+    )(_positive)
     _check_share = field_validator("confidence")(_between_0_and_1)
 
     @field_validator("choices")

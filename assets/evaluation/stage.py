@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -42,6 +42,13 @@ class HeldOutRow:
     bytes: int
 
 
+class Documents(NamedTuple):
+    """Held-out documents: those to measure, and the usually larger choice that the cloze draws passages from."""
+
+    measured: list[HeldOutDocument]
+    passages: list[HeldOutDocument]
+
+
 def materialize_evaluation(context: StageContext) -> Outcome:
     """Measures every replicate and joins the verdicts: a check passes when it passes for each seed.
 
@@ -52,7 +59,7 @@ def materialize_evaluation(context: StageContext) -> Outcome:
     checkpoint, tokens = context.inputs["checkpoint"], context.inputs["tokens"]
     tokenizer = open_tokenizer(context, context.upstream(tokens, "tokenizer"))
     _refuse_other_tokenizer(context, checkpoint, tokens)
-    documents = held_out_documents(context, tokens, options)
+    documents = _documents(context, tokens, options)
     counts = _training_counts(context, tokens, tokenizer.vocabulary_size)
     reports = {}
     for number, seed in enumerate(checkpoint.identity.options["seeds"]):
@@ -64,6 +71,14 @@ def materialize_evaluation(context: StageContext) -> Outcome:
     return _outcome(context, reports)
 
 
+def _documents(context: StageContext, tokens: Record, options: EvaluationOptions) -> Documents:
+    scored = options.bits_per_byte
+    measured = held_out_documents(context, tokens, scored.max_megabytes_per_source, scored.seed)
+    if options.cloze is None:
+        return Documents(measured, [])
+    return Documents(measured, held_out_documents(context, tokens, options.cloze.max_megabytes_per_source, scored.seed))
+
+
 def _refuse_other_tokenizer(context: StageContext, checkpoint: Record, tokens: Record) -> None:
     own = context.upstream(context.upstream(checkpoint, "shards"), "tokens").identity.inputs["tokenizer"].content
     if own != tokens.identity.inputs["tokenizer"].content:
@@ -73,15 +88,15 @@ def _refuse_other_tokenizer(context: StageContext, checkpoint: Record, tokens: R
         )
 
 
-def held_out_documents(context: StageContext, tokens: Record, options: EvaluationOptions) -> list[HeldOutDocument]:
+def held_out_documents(context: StageContext, tokens: Record, max_megabytes: float, seed: int) -> list[HeldOutDocument]:
     """The chosen held-out documents with their texts and tokens, in the order of the choice."""
     rows = list(_held_out_rows(context, tokens))
     chosen = choose_documents(
         [row.doc_id for row in rows],
         [row.source for row in rows],
         [row.bytes for row in rows],
-        options.bits_per_byte.max_megabytes_per_source,
-        options.bits_per_byte.seed,
+        max_megabytes,
+        seed,
     )
     picked = [rows[n] for n in chosen]
     texts, groups = _texts_and_groups(context, tokens, {row.doc_id for row in picked})
@@ -160,19 +175,20 @@ def as_functions(model: Decoder, tokenizer: FittedTokenizer, generation: Generat
 
 def _evaluate(
     context: StageContext,
-    documents: list[HeldOutDocument],
+    documents: Documents,
     counts: np.ndarray,
     model: Model,
     options: EvaluationOptions,
 ) -> Report:
-    size = sum(len(document.data) for document in documents)
+    size = sum(len(document.data) for document in documents.measured)
     with context.progress(size / 1e6, "MB", f"{context.stage.asset} scoring") as bar:
         return evaluate(
-            documents,
+            documents.measured,
             counts,
             model,
             options,
             watch=lambda step, done: bar.advance(done / 1e6, note=step) if step == "score" else bar.update(note=step),
+            passages=documents.passages,
         )
 
 
@@ -183,16 +199,25 @@ def _outcome(context: StageContext, reports: dict[int, Report]) -> Outcome:
         name, text = f"seed_{seed}/report.json", report.to_json()
         context.place.write_text(f"{context.place.folder(context.identity)}/{name}", text)
         outcome.files[name] = hashlib.sha256(text.encode()).hexdigest()
-        outcome.metrics |= {f"seed_{seed}/{name}": value for name, value in report.metrics().items()}
-    for name in first.metrics():
-        values = [report.metrics().get(name, float("nan")) for report in reports.values()]
-        outcome.metrics[name] = round(float(np.mean(values)), 5)
+    outcome.metrics = _metrics(reports)
     outcome.markdown["cloze"] = cloze_sentence(first.cloze)
     if first.samples:
         outcome.markdown["samples"] = samples_markdown(first.samples)
     outcome.plots["Bits per byte"] = _bars(first)
     outcome.checks = _joined_checks(reports)
     return outcome
+
+
+def _metrics(reports: dict[int, Report]) -> dict[str, float]:
+    """Means over seeds, and each seed's own where there are several; a single source is not said twice."""
+    own = {seed: report.metrics() for seed, report in reports.items()}
+    first = next(iter(reports.values()))
+    alone = f"{first.sources[0].source}/" if len(first.sources) == 1 else None
+    names = [name for name in next(iter(own.values())) if alone is None or not name.startswith(alone)]
+    means = {name: round(float(np.mean([m.get(name, np.nan) for m in own.values()])), 5) for name in names}
+    if len(own) > 1:
+        means |= {f"seed_{seed}/{name}": m[name] for seed, m in own.items() for name in names if name in m}
+    return means
 
 
 def _bars(report: Report) -> str:
