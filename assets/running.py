@@ -162,15 +162,17 @@ class StageContext:
         return TableRecord(version=version, rows=content.rows, content=content.hex(), columns=columns)
 
 
-def wanted_identity(stage: Stage, store: Store, workspace: Workspace) -> Identity:
-    """What determines the stage's content now.
+def wanted_identity(
+    stage: Stage, store: Store, workspace: Workspace, coming: Mapping[str, Record] | None = None
+) -> Identity:
+    """What determines the stage's content now, or would with the records that are ``coming`` for some assets.
 
     Raises:
         StageError: an input was never materialized.
     """
     inputs = {}
     for role, asset in stage.inputs.items():
-        record = store.place(asset).record()
+        record = (coming or {}).get(asset) or store.place(asset).record()
         if record is None:
             raise StageError(f"{stage.asset} needs {asset}, which was never materialized. Materialize it first.")
         inputs[role] = InputRecord(content=record.content_version, identity=record.digest)
@@ -202,8 +204,8 @@ def run_stage(
             if not place.lost(current):
                 return RunResult(current, reused=True)
             place.discard(wanted.digest())
-        earlier = place.record(wanted.digest())
-        if earlier is not None and _is_whole(place, earlier):
+        earlier = earlier_output(place, wanted)
+        if earlier is not None:
             place.publish(earlier)  # back at an earlier declaration: its output is still there
             return RunResult(earlier, reused=True)
         record = _compute(stage, store, workspace, wanted, log, run)
@@ -212,10 +214,13 @@ def run_stage(
         return RunResult(record, reused=False)
 
 
-def _is_whole(place: Place, record: Record) -> bool:
-    """Whether all files, and all tables at the versions that a record names, still exist."""
-    tables = record.tables.items()
-    return not place.lost(record) and all(version_exists(place.table(name), table.version) for name, table in tables)
+def earlier_output(place: Place, wanted: Identity) -> Record | None:
+    """The record of a past run of the same identity, if all its files and table versions still exist."""
+    record = place.record(wanted.digest())
+    if record is None or place.lost(record):
+        return None
+    whole = all(version_exists(place.table(name), table.version) for name, table in record.tables.items())
+    return record if whole else None
 
 
 def _compute(

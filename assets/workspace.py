@@ -71,7 +71,7 @@ class Workspace:
 
 
 def find_workspace(start: Path | None = None) -> Workspace:
-    """The workspace of a folder (default: HEADWATER_WORKSPACE, the current folder, then this source tree).
+    """The workspace of a folder (default: HEADWATER_WORKSPACE, then the current folder).
 
     Raises:
         WorkspaceError: none was found.
@@ -79,8 +79,7 @@ def find_workspace(start: Path | None = None) -> Workspace:
     if start is None and (named := os.environ.get("HEADWATER_WORKSPACE")):
         return Workspace(Path(named))
     here = (start or Path.cwd()).resolve()
-    source_tree = Path(__file__).resolve().parents[1]
-    for folder in [here, *here.parents, source_tree]:
+    for folder in [here, *here.parents]:
         if _is_workspace(folder):
             return Workspace(folder)
     raise WorkspaceError(f"{here} is not in a Headwater workspace. `headwater init my-workspace` writes one.")

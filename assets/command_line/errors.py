@@ -26,6 +26,8 @@ def mendable(error: BaseException) -> str | None:
         CommandError, ComputeError, DeclarationError, ListError, ShardError, SourceError, StageError, StepError,
         StoreError, TrackingError, WorkspaceError, FileExistsError,
     )  # fmt: skip
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}."
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, known):

@@ -16,7 +16,12 @@ from headwater.assets.lineage.plan import plan
 from headwater.assets.lineage.trace import trace_document, upstream_record
 from headwater.assets.storage.records import Record
 
-_MARKS = {"reuse": "[dim]= reuse[/]", "compute": "[yellow]✎ compute[/]", "maybe": "[cyan]? maybe[/]"}
+_MARKS = {
+    "reuse": "[dim]= reuse[/]",
+    "restore": "[green]↺ restore[/]",
+    "compute": "[yellow]✎ compute[/]",
+    "maybe": "[cyan]? maybe[/]",
+}
 
 
 def print_plan(selection: str) -> None:
@@ -38,7 +43,9 @@ def print_plan(selection: str) -> None:
 def _last(record: Record | None) -> str:
     if record is None:
         return ""
-    read = [f"read {asset} {found.content[:8]}" for asset, found in _inputs(record) if asset != "outside"]
+    read = [
+        f"read {asset.split('/')[-1]} {found.content[:8]}" for asset, found in _inputs(record) if asset != "outside"
+    ]
     return "\n".join([f"{headline(record)}, {record.execution.seconds:.1f} s", *read])
 
 

@@ -107,8 +107,8 @@ def plan(
 def try_step(
     corpus: Annotated[str, typer.Argument(help="A pipeline, or the name of a corpus.")],
     step: Annotated[str, typer.Argument(help="signals, curated, deduplicated or tokens.")],
-    sample: Annotated[int, typer.Option(help="Documents drawn by hash.")] = 100,
-    show: Annotated[int, typer.Option(help="Documents shown side by side.")] = 8,
+    sample: Annotated[int, typer.Option(min=1, help="Documents drawn by hash.")] = 100,
+    show: Annotated[int, typer.Option(min=0, help="Documents shown side by side.")] = 8,
 ) -> None:
     """Show a step's effect on a sample, side by side; nothing is stored."""
     from headwater.assets.command_line.trial import print_trial
@@ -204,7 +204,7 @@ def schema() -> None:
 
 @app.command()
 @clear_errors
-def ui(port: Annotated[int, typer.Option(help="Port of the web server.")] = 3000) -> None:
+def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the web server.")] = 3000) -> None:
     """Open the Dagster UI with its daemon (schedules, sensors) on this machine."""
     from headwater.assets.workspace import find_workspace
 

@@ -45,15 +45,24 @@ def _run(loaded: Loaded, stages: Sequence[Stage]) -> None:
         )
         if result.success:
             return
-        _raise_blocked(loaded, stages)
-        failed = [event for event in result.all_events if event.is_step_failure]
-        for event in failed:
-            error = event.step_failure_data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            if error is not None:
-                raise CommandError(f"{(event.step_key or '').replace('__', '/', 1)} failed: {_bare(error.message)}")
+        for event in result.all_events:
+            if event.is_step_failure:
+                raise CommandError(_failure(loaded, event))
     raise CommandError("The run failed; the UI has its log (headwater ui).")
+
+
+def _failure(loaded: Loaded, event: dg.DagsterEvent) -> str:
+    """What went wrong in a step: what it raised itself, without Dagster's wrapping, or the check that blocks."""
+    asset = (event.step_key or "").replace("__", "/", 1)
+    error = event.step_failure_data.error
+    while error is not None and (error.cls_name or "").startswith("Dagster") and error.cause is not None:
+        error = error.cause
+    if error is None or (error.cls_name or "").startswith("Dagster"):
+        record = loaded.store.place(asset).record()
+        for check in record.checks if record else []:
+            if check.blocking and not check.passed:
+                return f"{asset}: the check {check.name} blocks what follows: {check.description}"
+    return f"{asset} failed: {_bare(error.message) if error else 'the UI has its log (headwater ui)'}"
 
 
 def _bare(message: str) -> str:
@@ -62,20 +71,13 @@ def _bare(message: str) -> str:
     return rest if rest and name.replace(".", "").replace("_", "").isalnum() else message.strip()
 
 
-def _raise_blocked(loaded: Loaded, stages: Sequence[Stage]) -> None:
-    for stage in stages:
-        record = loaded.store.place(stage.asset).record()
-        for check in record.checks if record else []:
-            if check.blocking and not check.passed:
-                raise CommandError(
-                    f"{stage.asset}: the check {check.name} blocks what is downstream: {check.description}"
-                )
-
-
 def _line(record: Record, reused: bool) -> str:
     mark = "[dim]=[/]" if reused else "[green]✓[/]"
     failed = [check for check in record.checks if not check.passed]
-    warnings = "".join(f"\n    [{'red' if c.blocking else 'yellow'}]! {c.name}: {c.description}[/]" for c in failed)
+    warnings = "".join(
+        f"\n    [{'red' if c.blocking else 'yellow'}]{'✗' if c.blocking else '!'} {c.name}: {c.description}[/]"
+        for c in failed
+    )
     took = "[dim]reused[/]" if reused else f"{record.execution.seconds:.1f} s"
     return f"{mark} {record.asset:<36} {headline(record):<58} {took}{warnings}"
 

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from headwater.assets.command_line.errors import CommandError
 from headwater.assets.command_line.loading import Loaded, load_workspace
 from headwater.assets.lineage.trace import a_seen_document
 from headwater.assets.stages import Stage
@@ -20,9 +21,12 @@ WIDTH = 110
 def print_summary(pipeline: str) -> None:
     """Prints what a pipeline's assets came to, as far as it was materialized."""
     loaded = load_workspace()
+    stages = loaded.pipeline(pipeline)
+    records = [(s, r) for s in stages if (r := loaded.store.place(s.asset).record()) is not None]
+    if not records:
+        raise CommandError(f"Nothing of {pipeline} is materialized yet: headwater materialize {pipeline}")
     console = Console(width=WIDTH, highlight=False)
     console.rule(f"[bold]{pipeline}[/]")
-    records = [(s, r) for s in loaded.pipeline(pipeline) if (r := loaded.store.place(s.asset).record()) is not None]
     for stage, record in records:
         for line in _describe(loaded, stage, record):
             console.print(line, soft_wrap=isinstance(line, str))
@@ -48,10 +52,9 @@ def _describe(loaded: Loaded, stage: Stage, record: Record) -> Iterator[str | Ta
 def _raw(store: Store, record: Record) -> Iterator[str]:
     m = record.metrics
     left_out = f", {m['left_out']:,} records without a document" if m["left_out"] else ""
-    yield (
-        f"[bold]Documents[/]     {m['documents']:,} in {m['megabytes']:,.1f} MB from {m['files']:,} files"
-        f" ({m['held_out_documents']:,} held out){left_out}"
-    )
+    files = "1 file" if m["files"] == 1 else f"{m['files']:,} files"
+    held_out = f"{m['held_out_documents']:,} held out"
+    yield f"[bold]Documents[/]     {m['documents']:,} in {m['megabytes']:,.1f} MB from {files} ({held_out}){left_out}"
 
 
 def _decisions(store: Store, record: Record) -> Iterator[str]:
@@ -99,7 +102,7 @@ def _checkpoint(store: Store, record: Record) -> Iterator[str]:
     seed = record.identity.options["seeds"][0]
     tokens, seconds = m[f"tokens_seed_{seed}"], m[f"seconds_seed_{seed}"]
     yield (
-        f"[bold]Trained[/]       {m['parameters'] / 1e6:.1f} M parameters, {m['steps']:,} steps, {tokens:,} tokens in "
+        f"[bold]Trained[/]       {m['parameters']:,} parameters, {m['steps']:,} steps, {tokens:,} tokens in "
         f"{seconds:,.0f} s ({tokens / max(seconds, 1e-9):,.0f} tokens/s), loss {m['final_loss']:.3f}"
     )
     for file in list(record.plots.values())[:1]:

@@ -32,6 +32,7 @@ class Corpus(StageComponent):
             checks=(
                 Check("has_documents", "The sources give at least one document.", blocking=True),
                 Check("readable", "Few records are unreadable.", blocking=True),
+                Check("held_out_share", "About as much is held out as was asked for."),
             ),
             pipeline=pipeline,
             description=options.description or "Every record the sources deliver, with where it came from.",

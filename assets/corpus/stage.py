@@ -92,6 +92,7 @@ def _chunks_table(figures: list[dict[str, Any]]) -> pa.Table:
 def _describe(context: StageContext, outcome: Outcome, files: int) -> None:
     ledger = _ledger_columns(context, outcome)
     kept = ledger.filter(ledger["kept"])
+    dropped = ledger.filter(pc.invert(ledger["kept"]))
     left_out = Counter(ledger.filter(pc.invert(ledger["kept"]))["rule"].to_pylist())
     unreadable = {rule: n for rule, n in left_out.items() if rule not in EXPECTED}
     by_source = kept.group_by(["source", "split"]).aggregate([("bytes", "sum"), ("bytes", "count")]).sort_by("source")
@@ -111,24 +112,50 @@ def _describe(context: StageContext, outcome: Outcome, files: int) -> None:
         "held_out_documents": pc.sum(pc.equal(kept["split"], "held_out")).as_py() or 0,
         "megabytes": round((pc.sum(kept["bytes"]).as_py() or 0) / 1e6, 3),
     }
-    outcome.checks = _checks(context.stage.options, outcome.metrics, unreadable)  # type: ignore[arg-type]
+    share = _held_out_share(kept)
+    outcome.metrics["held_out_share_of_bytes"] = round(share, 4)
+    options: RawOptions = context.stage.options  # type: ignore[assignment]
+    outcome.checks = [*_checks(options, outcome.metrics, unreadable, dropped), _held_out_check(options, share)]
 
 
 def _ledger_columns(context: StageContext, outcome: Outcome) -> pa.Table:
     url, version = context.place.table("ledger"), outcome.tables["ledger"].version
-    columns = ["source", "split", "kept", "rule", "bytes"]
+    columns = ["source", "split", "kept", "rule", "detail", "bytes", "uri"]
     batches = list(scan_batches(url, version, columns))
     return pa.Table.from_batches(batches, schema=pa.schema([RAW_LEDGER.field(name) for name in columns]))
 
 
-def _checks(options: RawOptions, metrics: dict[str, Any], unreadable: dict[str, int]) -> list[CheckRecord]:
+def _held_out_share(kept: pa.Table) -> float:
+    held_out = pc.sum(pc.if_else(pc.equal(kept["split"], "held_out"), kept["bytes"], 0)).as_py() or 0
+    return held_out / max(pc.sum(kept["bytes"]).as_py() or 0, 1)
+
+
+def _held_out_check(options: RawOptions, share: float) -> CheckRecord:
+    """Whole groups are held out, so a few large ones can make the share very different from the declared one."""
+    declared = options.held_out.share
+    near = declared / 4 <= share <= max(4 * declared, declared + 0.1) if 0 < declared < 1 else True
+    mend = (
+        "" if near else " Groups are few or uneven: try `held_out: {group: document}`, another seed or smaller groups."
+    )
+    return CheckRecord(
+        name="held_out_share",
+        passed=near,
+        blocking=False,
+        description=f"{share:.1%} of the bytes are held out, {declared:.1%} of the groups were asked for.{mend}",
+    )
+
+
+def _checks(
+    options: RawOptions, metrics: dict[str, Any], unreadable: dict[str, int], dropped: pa.Table
+) -> list[CheckRecord]:
+    example = f" The first without: {dropped['detail'][0].as_py()}" if dropped.num_rows else ""
     share = metrics["unreadable"] / max(metrics["records"], 1)
     return [
         CheckRecord(
             name="has_documents",
             passed=metrics["documents"] > 0,
             blocking=True,
-            description=f"{metrics['documents']:,} of {metrics['records']:,} records gave a document.",
+            description=f"{metrics['documents']:,} of {metrics['records']:,} records gave a document.{example}",
         ),
         CheckRecord(
             name="readable",

@@ -83,7 +83,10 @@ def _fit(context: StageContext, options: ByteLevelBpeOptions) -> tuple[FittedTok
     ledger = kept_ledger(view, ["split", "bytes"])
     train = ledger.filter(np.asarray(ledger["split"]) == "train")
     if train.num_rows == 0:
-        raise StageError(f"{context.stage.asset}: the corpus has no training document to fit a tokenizer on.")
+        raise StageError(
+            f"{context.stage.asset}: none of the {ledger.num_rows:,} documents is for training; with few "
+            "groups all may be held out: lower held_out.share, or set `held_out: {group: document}`."
+        )
     ids, sizes = train["doc_id"].to_pylist(), train["bytes"].to_numpy()
     chosen = {ids[row] for row in draw_sample(ids, sizes, options)}
     megabytes = sum(size for doc_id, size in zip(ids, sizes, strict=True) if doc_id in chosen) / 1e6

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from headwater.assets.running import StageError, wanted_identity
+from headwater.assets.running import StageError, earlier_output, wanted_identity
 from headwater.assets.stages import Stage, in_order
 from headwater.assets.storage.places import Store
 from headwater.assets.storage.records import Identity, Record
@@ -13,7 +13,11 @@ from headwater.assets.workspace import Workspace
 
 @dataclass
 class Planned:
-    """One asset's outlook: ``reuse``, ``compute``, or ``maybe`` (an input is recomputed and may come out equal)."""
+    """One asset's outlook: what will be done, why, and the record that is there (or comes back).
+
+    ``reuse``: nothing changed; ``restore``: an earlier output comes back; ``compute``: it is made; ``maybe``: an input
+    is made, and only if its content differs is this.
+    """
 
     asset: str
     action: str
@@ -31,9 +35,10 @@ def plan(stages: Sequence[Stage], store: Store, workspace: Workspace) -> list[Pl
 
 def _plan_one(stage: Stage, store: Store, workspace: Workspace, earlier: dict[str, Planned]) -> Planned:
     last = store.place(stage.asset).record()
-    waiting = [a for a in stage.inputs.values() if a in earlier and earlier[a].action != "reuse"]
+    waiting = [a for a in stage.inputs.values() if a in earlier and earlier[a].action in ("compute", "maybe")]
+    coming = {asset: item.last for asset, item in earlier.items() if item.action == "restore" and item.last}
     try:
-        wanted = wanted_identity(stage, store, workspace)
+        wanted = wanted_identity(stage, store, workspace, coming)
     except StageError:
         missing = [asset for asset in stage.inputs.values() if store.place(asset).record() is None]
         return Planned(stage.asset, "compute", ["never materialized", *(f"waits for {m}" for m in missing)], last)
@@ -41,6 +46,8 @@ def _plan_one(stage: Stage, store: Store, workspace: Workspace, earlier: dict[st
         return Planned(stage.asset, "compute", ["never materialized"], last)
     lost = [f"its output was removed: {name}" for name in store.place(stage.asset).lost(last)]
     reasons = lost if last.serves(wanted) else differences(last.identity, wanted)
+    if reasons and not lost and not waiting and (back := earlier_output(store.place(stage.asset), wanted)):
+        return Planned(stage.asset, "restore", [*reasons, "its earlier output is still there"], back)
     if reasons:
         return Planned(stage.asset, "compute", reasons, last)
     if waiting:

@@ -25,6 +25,8 @@ class ShardsOptions(Options):
 
     @model_validator(mode="after")
     def _sizes_are_positive(self) -> "ShardsOptions":
+        if self.sequence_length == 1:
+            raise ValueError("sequence_length is 1: a sample needs at least 2 tokens, one to predict the other from")
         for name in ("sequence_length", "block_samples", "shard_megabytes"):
             _positive(getattr(self, name), name)
         return self

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from headwater.assets.fitting.stage import open_tokenizer
 from headwater.assets.markdown import markdown_table
-from headwater.assets.running import StageContext
+from headwater.assets.running import StageContext, StageError
 from headwater.assets.sharding.declaration import ShardStageOptions
 from headwater.assets.sharding.packing import ShardPlan, pack_blocks, plan_shards
 from headwater.assets.sharding.shards import BlockEntry, ShardEntry, ShardIndex, write_index, write_shard
@@ -43,6 +43,12 @@ def materialize_shards(context: StageContext) -> Outcome:
     tokenizer = open_tokenizer(context, context.upstream(tokens, "tokenizer"))
     kind, special = token_type(tokenizer.vocabulary_size), (tokenizer.end_of_text_id, tokenizer.pad_id)
     folder = str(context.folder)
+    longest = max(sum_of for name, sum_of in _stream_tokens(context, tokens).items() if name.endswith("-train"))
+    if longest < options.sequence_length:
+        raise StageError(
+            f"{context.stage.asset}: sequence_length is {options.sequence_length:,}, the longest training stream has "
+            f"{longest:,} tokens. Shorten the samples, or add text."
+        )
     tasks = list(_tasks(context, tokens, folder, options, tokenizer.pad_id, kind.itemsize))
     sizes = [(task.plan.token_stop - task.plan.token_start) * kind.itemsize / 1e6 for task in tasks]
     covers = [[task.stream, asdict(task.plan)] for task in tasks]
@@ -63,6 +69,12 @@ def materialize_shards(context: StageContext) -> Outcome:
     outcome = Outcome(files=files, content=digest_of([files, layout]))
     _describe(outcome, index, tokens)
     return outcome
+
+
+def _stream_tokens(context: StageContext, tokens: Record) -> dict[str, int]:
+    spans = read_table(*context.table_url(tokens, "spans"), columns=["stream", "length"])
+    sums = spans.group_by("stream").aggregate([("length", "sum")])
+    return dict(zip(sums["stream"].to_pylist(), sums["length_sum"].to_pylist(), strict=True))
 
 
 def _tasks(

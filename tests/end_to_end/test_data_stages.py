@@ -1,6 +1,7 @@
 """tokenizer, tokens and shards on real tables: nothing of a kept document is lost, doubled or moved."""
 
 import json
+import re
 import tarfile
 from io import BytesIO
 from pathlib import Path
@@ -147,7 +148,7 @@ def test_ones_own_tokenizer_is_taken_as_it_is(lab):
 
 def test_a_corpus_without_training_documents_is_named(lab):
     plant(lab, 5)
-    with pytest.raises(StageError, match=r"letters/tokenizer: the corpus has no training document"):
+    with pytest.raises(StageError, match=r"letters/tokenizer: none of the 5 documents is for training"):
         lab.run(notes(held_out={"share": 1.0}), bytes_tokenizer())
 
 
@@ -173,3 +174,25 @@ def test_an_empty_held_out_split_is_no_obstacle(lab):
     results = lab.run(notes(held_out={"share": 0.0}), bytes_tokenizer(), packed())
     assert results["packed/tokens"].record.metrics["held_out_tokens"] == 0
     assert all(check.passed for result in results.values() for check in result.record.checks)
+
+
+def test_held_out_text_far_from_the_share_asked_for_is_a_warning_with_its_mend(lab):
+    plant(lab, 30)
+    lab.run(notes(held_out={"share": 0.2, "group": "document"}), until="raw")
+    assert checks_of(lab, "notes/raw")["held_out_share"].passed
+    lab.run(notes(held_out={"share": 0.3, "group": "file"}), until="raw")  # one file: all of it or nothing
+    check = checks_of(lab, "notes/raw")["held_out_share"]
+    assert not check.passed
+    assert not check.blocking
+    assert re.match(r"(0|100)\.0% of the bytes are held out, 30\.0%", check.description)
+    assert "group: document" in check.description
+
+
+def checks_of(lab, asset):
+    return {check.name: check for check in lab.record(asset).checks}
+
+
+def test_samples_longer_than_the_corpus_are_refused_before_anything_is_trained(lab):
+    plant(lab, 5)
+    with pytest.raises(StageError, match=r"sequence_length is 100,000, the longest training stream has [\d,]+ tokens"):
+        lab.run(notes(), bytes_tokenizer(), packed(sequence_length=100_000))

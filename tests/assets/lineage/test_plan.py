@@ -117,3 +117,16 @@ def test_paths_of_changed_values():
     after = {"a": {"b": [1, {"c": 3}]}, "new": None, "list": [1, 2]}
     assert changed_values(before, after) == [("a.b[1].c", 2, 3), ("gone", 1, None), ("list", [1], [1, 2])]
     assert changed_values(before, before) == []
+
+
+def test_back_at_an_earlier_declaration_its_outputs_come_back_and_the_plan_says_so(done):
+    before = {asset: done.record(asset).content_version for asset in ("notes/curated", "packed/shards")}
+    strict = notes(curation={"rules": [{"kind": "length", "min_words": 61, "min_bytes": None}]})
+    done.run(strict, until="curated")
+    found = outlook(done, notes(), bytes_tokenizer(), packed())
+    assert found["notes/curated"].action == "restore"
+    assert found["notes/curated"].reasons[-1] == "its earlier output is still there"
+    assert [p.action for p in found.values() if p.asset not in ("notes/curated",)] == ["reuse"] * 6
+    results = done.run(notes(), bytes_tokenizer(), packed())
+    assert all(result.reused for result in results.values())
+    assert {asset: done.record(asset).content_version for asset in before} == before
