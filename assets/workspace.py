@@ -19,9 +19,9 @@ SETTINGS = {
     "DAGSTER_DISABLE_TELEMETRY": "yes",
     "DAGSTER_DG_UPDATE_CHECK_ENABLED": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
-    # Threads that wait for each other sleep instead of spinning: beside any other busy process, training on a CPU is
-    # otherwise several times slower. Read when torch is loaded, so it must be in the environment before.
-    "OMP_WAIT_POLICY": "passive",
+    # Threads that wait for each other spin for microseconds, then sleep: beside any other busy process, training on a
+    # CPU is otherwise several times slower. Read when torch is loaded, so it must be in the environment before.
+    "GOMP_SPINCOUNT": "1000",
 }
 
 
