@@ -31,7 +31,9 @@ def asset_of(stage: Stage) -> dg.AssetsDefinition:
         result = run_stage(stage, store, workspace, log=log, run=context.run_id)
         if announce is not None:
             announce(result.record, result.reused)
-        if result.reused:
+        if result.held:
+            context.log.info(f"{stage.asset}: kept as it is although its inputs changed: {result.held}")
+        elif result.reused:
             context.log.info(f"{stage.asset}: reused, nothing it depends on has changed.")
         return materialization(stage, store, result)
 
@@ -72,7 +74,7 @@ def materialization(stage: Stage, store: Store, result: "RunResult") -> dg.Mater
     """What Dagster shows of a record."""
     record = result.record
     return dg.MaterializeResult(
-        metadata=page(store, record) | {"reused": result.reused},
+        metadata=page(store, record) | {"reused": result.reused} | ({"held": result.held} if result.held else {}),
         data_version=dg.DataVersion(record.content_version),
         check_results=[_check_result(stage, check) for check in record.checks],
     )

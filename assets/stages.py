@@ -37,6 +37,9 @@ class Stage:
     determining: Mapping[str, Any] | None = None  # the part of the options that decides content; None: all of them
     inputs: Mapping[str, str] = field(default_factory=dict)  # role → asset "component/stage"
     outside: str | None = None  # "package.module:function" (stage, workspace) → hash of what lies outside the graph
+    refreshes: tuple[str, ...] = ()  # roles ("outside" is one) whose changes an earlier output can be built on for
+    grows: bool = False  # the earlier output shapes the content: it is part of the identity
+    hold: str | None = None  # "package.module:function" (stage, store, current, wanted) → why the output stays, or None
     code: int = 1
     modules: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from headwater.assets.context import StageContext
 from headwater.assets.options import Options
-from headwater.assets.running import StageContext
 from headwater.assets.stages import Outcome, Stage
 
 ROWS = pa.schema([("item", pa.int64()), ("square", pa.int64())])

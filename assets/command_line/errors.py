@@ -14,10 +14,10 @@ def mendable(error: BaseException) -> str | None:
 
     Dagster wraps what a step or a declaration raised; the cause is what people need.
     """
+    from headwater.assets.context import StageError
     from headwater.assets.corpus.sources.records import SourceError
     from headwater.assets.curation.lists import ListError
     from headwater.assets.curation.user_steps import StepError
-    from headwater.assets.running import StageError
     from headwater.assets.sharding.shards import ShardError
     from headwater.assets.storage.places import StoreError
     from headwater.assets.training.curves import TrackingError

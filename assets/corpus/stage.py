@@ -14,11 +14,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headwater.assets.context import StageContext
 from headwater.assets.corpus.declaration import RawOptions
 from headwater.assets.corpus.options import HeldOut, ReadLimits, Source, sources_by_name
 from headwater.assets.corpus.reading import SourceFile, list_files, partition_files, read_partition
 from headwater.assets.markdown import markdown_table
-from headwater.assets.running import StageContext
 from headwater.assets.schemas import DOCUMENTS, RAW_LEDGER
 from headwater.assets.stages import Outcome, Stage
 from headwater.assets.storage.content import digest_of

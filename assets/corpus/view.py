@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from headwater.assets.running import StageContext
+from headwater.assets.context import StageContext
 from headwater.assets.storage.records import Record
 from headwater.assets.storage.tables import read_table, take_rows
 

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headwater.assets.context import StageContext
 from headwater.assets.corpus.view import CorpusView, Rows, chunk_rows, raw_of
 from headwater.assets.curation.decide import decide
 from headwater.assets.curation.lists import list_digest
@@ -17,7 +18,6 @@ from headwater.assets.curation.rule_sets import RuleSet, Words
 from headwater.assets.curation.rules import Rule
 from headwater.assets.markdown import markdown_table
 from headwater.assets.plots import bar_table
-from headwater.assets.running import StageContext
 from headwater.assets.schemas import DECISIONS, DOCUMENTS
 from headwater.assets.stages import Outcome, Stage
 from headwater.assets.storage.content import digest_of

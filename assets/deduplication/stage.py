@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headwater.assets.context import StageContext
 from headwater.assets.corpus.view import CorpusView, Rows, kept_ledger, open_corpus, raw_of, texts_of
 from headwater.assets.curation.stage import LEDGER, corpus_content, decision_metrics, drop_reasons
 from headwater.assets.deduplication.bands import bands_and_rows, s_curve_points
@@ -25,7 +26,6 @@ from headwater.assets.deduplication.summary import example_pair, lost_share_by_s
 from headwater.assets.deduplication.verify import pair_chunks, verify_pairs
 from headwater.assets.markdown import markdown_table
 from headwater.assets.plots import s_curve, thumbnail
-from headwater.assets.running import StageContext
 from headwater.assets.schemas import EDGES
 from headwater.assets.stages import Outcome, Stage
 from headwater.assets.storage.content import digest_of

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
+from headwater.assets.context import StageContext, StageError
 from headwater.assets.corpus.view import kept_ledger, open_corpus, texts_of
 from headwater.assets.evaluation.baselines import token_counts
 from headwater.assets.evaluation.documents import HeldOutDocument, choose_documents
@@ -21,7 +22,6 @@ from headwater.assets.evaluation.tables import cloze_sentence, compressors_table
 from headwater.assets.fitting.stage import open_tokenizer
 from headwater.assets.fitting.tokenizers import FittedTokenizer
 from headwater.assets.plots import bits_per_byte_bars
-from headwater.assets.running import StageContext, StageError
 from headwater.assets.stages import Outcome
 from headwater.assets.storage.records import CheckRecord, Record
 from headwater.assets.storage.tables import open_table, read_table, scan_batches

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from headwater.assets.context import StageContext, StageError
 from headwater.assets.corpus.view import kept_ledger, open_corpus, texts_of
 from headwater.assets.fitting.byte_level_bpe import draw_sample, fit_byte_level_bpe
 from headwater.assets.fitting.declaration import FitStageOptions
 from headwater.assets.fitting.options import ByteLevelBpeOptions, TokenizerFileOptions
 from headwater.assets.fitting.tokenizers import FittedTokenizer, check_tokenizer, load_tokenizer_file
 from headwater.assets.markdown import markdown_table
-from headwater.assets.running import StageContext, StageError
 from headwater.assets.stages import Outcome, Stage
 from headwater.assets.storage.content import digest_of
 from headwater.assets.storage.places import Store

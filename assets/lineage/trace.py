@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow.compute as pc
 
-from headwater.assets.running import StageError
+from headwater.assets.context import StageError
 from headwater.assets.sharding.sampling import Sampler, Segment
 from headwater.assets.storage.places import Store
 from headwater.assets.storage.records import Record

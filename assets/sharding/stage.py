@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headwater.assets.context import StageContext, StageError
 from headwater.assets.fitting.stage import open_tokenizer
 from headwater.assets.markdown import markdown_table
-from headwater.assets.running import StageContext, StageError
 from headwater.assets.sharding.declaration import ShardStageOptions
 from headwater.assets.sharding.packing import ShardPlan, pack_blocks, plan_shards
 from headwater.assets.sharding.shards import BlockEntry, ShardEntry, ShardIndex, write_index, write_shard

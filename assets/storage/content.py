@@ -30,6 +30,10 @@ class ContentSum(NamedTuple):
         """The content of both tables together."""
         return ContentSum(self.rows + other.rows, (self.low + other.low) & _MASK, (self.high + other.high) & _MASK)
 
+    def minus(self, other: "ContentSum") -> "ContentSum":
+        """The content without the rows of ``other``, which it holds."""
+        return ContentSum(self.rows - other.rows, (self.low - other.low) & _MASK, (self.high - other.high) & _MASK)
+
     def hex(self) -> str:
         """The content version: 32 hexadecimal digits that also depend on the number of rows."""
         return hashlib.blake2b(f"{self.rows}:{self.low}:{self.high}".encode(), digest_size=16).hexdigest()
@@ -54,13 +58,18 @@ def content_of(batch: pa.RecordBatch | pa.Table) -> ContentSum:
 
 def row_hashes(batch: pa.RecordBatch | pa.Table) -> np.ndarray:
     """Hashes every row: (rows,) uint64; columns are keyed by name, so that their order does not matter."""
-    names = [n for n in batch.schema.names if n != "text" or "content_id" not in batch.schema.names]
+    names = hashed_columns(batch.schema)
     rows = np.zeros(batch.num_rows, dtype=np.uint64)
     with np.errstate(over="ignore"):
         for name in names:
             key = np.uint64(xxhash.xxh3_64_intdigest(name.encode()))
             rows += _mix(_column_hashes(batch.column(name)) ^ key)
     return _mix(rows)
+
+
+def hashed_columns(schema: pa.Schema) -> list[str]:
+    """Columns that enter a row's hash: all but a ``text`` that its ``content_id`` stands for."""
+    return [name for name in schema.names if name != "text" or "content_id" not in schema.names]
 
 
 def digest_of(value: Any) -> str:

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from headwater.assets.storage.content import digest_of
+from headwater.assets.storage.content import ContentSum, digest_of
 
-RECORD_FORMAT = 1
+RECORD_FORMAT = 2
 
 
 class _Model(BaseModel):
@@ -18,19 +18,39 @@ class _Model(BaseModel):
 
 
 class TableRecord(_Model):
-    """One published table: the Lance version, its rows and their content version."""
+    """One published table: the Lance version, its rows and their content version.
+
+    ``lanes`` are the sums of row hashes behind the content version, so that rows can be added and taken away.
+    """
 
     version: int
     rows: int
     content: str
     columns: dict[str, str]
+    lanes: tuple[int, int]
+
+    @classmethod
+    def of(cls, version: int, content: ContentSum, columns: dict[str, str]) -> "TableRecord":
+        """The record of a version that holds rows of a known content."""
+        lanes = (content.low, content.high)
+        return cls(version=version, rows=content.rows, content=content.hex(), columns=columns, lanes=lanes)
+
+    @property
+    def sum(self) -> ContentSum:
+        """The content as a sum that other rows can be added to or taken from."""
+        return ContentSum(self.rows, *self.lanes)
 
 
 class InputRecord(_Model):
-    """What was consumed: the content version decides, the identity finds the record again."""
+    """What was consumed: the content version decides, the identity finds the record again.
+
+    ``tables`` pins the versions that were read. The same content can lie in another order in a later version, and
+    what consumed it is joined to it by position.
+    """
 
     content: str
     identity: str
+    tables: dict[str, int] = {}
 
 
 class CodeRecord(_Model):
@@ -52,17 +72,31 @@ class CheckRecord(_Model):
 
 
 class Identity(_Model):
-    """Everything that determines the content of an output, and nothing else."""
+    """Everything that determines the content of an output, and nothing else.
+
+    ``base`` is the content that the output grew from, where its history shapes it: token streams and shards only
+    ever append, and a continued training starts from an earlier checkpoint.
+    """
 
     asset: str
     inputs: dict[str, InputRecord]
     options: dict[str, Any]
     code: CodeRecord
+    base: str | None = None
 
     def digest(self) -> str:
         """The identity as 32 hexadecimal digits. Inputs count by content alone."""
         inputs = {name: item.content for name, item in self.inputs.items()}
-        return digest_of([self.asset, inputs, self.options, self.code.model_dump()])
+        grown = [] if self.base is None else [self.base]
+        return digest_of([self.asset, inputs, self.options, self.code.model_dump(), *grown])
+
+    def plain(self) -> "Identity":
+        """The identity without what it grew from: what a declaration and its inputs ask for."""
+        return self.model_copy(update={"base": None})
+
+    def recipe(self) -> str:
+        """Digest of options and code alone: outputs with the same recipe differ by their inputs only."""
+        return digest_of([self.asset, self.options, self.code.model_dump()])
 
 
 class Execution(_Model):
@@ -85,7 +119,7 @@ class Execution(_Model):
 class Record(_Model):
     """The commit of one output."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     asset: str
     kind: str
     pipeline: str
@@ -107,11 +141,31 @@ class Record(_Model):
 
     def serves(self, wanted: Identity) -> bool:
         """Whether this output is what ``wanted`` would give, code versions accepted as equivalent included."""
-        if self.digest == wanted.digest():
+        own, asked = self.identity.plain(), wanted.plain().digest()
+        if own.digest() == asked:
             return True
-        same_but_code = self.identity.model_copy(update={"code": wanted.code}).digest() == wanted.digest()
-        return same_but_code and wanted.code in self.accepted_code
+        return self.accepts(wanted) and own.model_copy(update={"code": wanted.code}).digest() == asked
+
+    def accepts(self, wanted: Identity) -> bool:
+        """Whether the code of ``wanted`` is this output's own, or was accepted as equivalent."""
+        return wanted.code == self.identity.code or wanted.code in self.accepted_code
+
+    def same_recipe(self, wanted: Identity) -> bool:
+        """Whether only the inputs differ from what ``wanted`` asks for: then a refresh may build on this output."""
+        own = self.identity.model_copy(update={"code": wanted.code})
+        return self.accepts(wanted) and own.recipe() == wanted.recipe()
 
     def rows(self, table: str) -> int:
         """Rows of a published table."""
         return self.tables[table].rows
+
+
+def pinned(record: Record, versions: dict[str, int]) -> Record:
+    """The record with its tables at the versions that a consumer pinned: the same rows, in the order it read them."""
+    if all(record.tables[name].version == version for name, version in versions.items() if name in record.tables):
+        return record
+    tables = {
+        name: table.model_copy(update={"version": versions.get(name, table.version)})
+        for name, table in record.tables.items()
+    }
+    return record.model_copy(update={"tables": tables})

@@ -15,13 +15,16 @@ os.environ.setdefault("LANCE_LOG", "error")
 warnings.filterwarnings("ignore", message="lance is not fork-safe")
 
 import lance
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from lance.fragment import FragmentMetadata, write_fragments
 
-from headwater.assets.storage.content import ContentSum, content_of
+from headwater.assets.storage.content import ContentSum, content_of, hashed_columns
 
 FORMAT: Literal["2.1"] = "2.1"  # Lance's file format; stable row ids can only be chosen when a table is created
-_NO_TABLE = pa.table({})
+
+Positions = npt.NDArray[np.int64]  # of rows within a version, in table order
 
 
 def write_part(url: str, schema: pa.Schema, batches: Sequence[pa.RecordBatch]) -> tuple[list[str], ContentSum]:
@@ -44,6 +47,47 @@ def commit_parts(url: str, schema: pa.Schema, fragments: Iterable[str]) -> int:
         ).version
     operation = lance.LanceOperation.Overwrite(schema, found)
     return lance.LanceDataset.commit(url, operation, enable_stable_row_ids=True).version
+
+
+def refresh_parts(url: str, base: int, removed: Positions, fragments: Sequence[str]) -> int:
+    """Makes a version of ``base`` without the rows at some positions and with further fragments at its end.
+
+    Whatever a dead attempt committed since is left behind: the base is restored first. A version becomes visible to
+    readers only once a record names it.
+
+    Raises:
+        FileNotFoundError: the base version is no longer there.
+    """
+    table = open_table(url, base)
+    if len(removed) == 0 and not fragments:
+        return base
+    gone = _row_ids(table, removed)
+    if table.latest_version != base:
+        table.restore()
+    if len(gone):
+        table = lance.dataset(url)
+        table.delete(f"_rowid IN ({','.join(map(str, gone))})")
+    if fragments:
+        found = [FragmentMetadata.from_json(text) for text in fragments]
+        version = lance.dataset(url).version
+        return lance.LanceDataset.commit(url, lance.LanceOperation.Append(found), read_version=version).version
+    return lance.dataset(url).version
+
+
+def _row_ids(table: "lance.LanceDataset", positions: Positions) -> list[int]:
+    """Stable ids of the rows at some positions, in the same order."""
+    if len(positions) == 0:
+        return []
+    ids = table.scanner(columns=[], with_row_id=True, scan_in_order=True).to_table()["_rowid"]
+    return ids.take(pa.array(positions)).to_pylist()
+
+
+def content_at(url: str, version: int, positions: Positions) -> ContentSum:
+    """The content of the rows at some positions; texts that a ``content_id`` stands for are not read."""
+    if len(positions) == 0:
+        return ContentSum()
+    table = open_table(url, version)
+    return content_of(table.take(positions.tolist(), columns=hashed_columns(table.schema)))
 
 
 def table_exists(url: str) -> bool:

@@ -11,11 +11,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headwater.assets.context import StageContext
 from headwater.assets.corpus.view import CorpusView, Rows, open_corpus
 from headwater.assets.fitting.stage import open_tokenizer
 from headwater.assets.fitting.tokenizers import FittedTokenizer
 from headwater.assets.markdown import markdown_table
-from headwater.assets.running import StageContext
 from headwater.assets.sharding.declaration import TokensOptions
 from headwater.assets.stages import Outcome
 from headwater.assets.storage.records import CheckRecord, TableRecord

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
+from headwater.assets.context import StageError
 from headwater.assets.fitting.stage import TOKENIZER
 from headwater.assets.fitting.tokenizers import FittedTokenizer
-from headwater.assets.running import StageError
 from headwater.assets.storage.places import Store
 from headwater.assets.storage.records import Record
 from headwater.assets.training.replicate import STATE

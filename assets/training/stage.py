@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from headwater.assets.compute.training_workers import run_on_workers
-from headwater.assets.running import StageContext, StageError
+from headwater.assets.context import StageContext, StageError
 from headwater.assets.sharding.options import MixtureEntry
 from headwater.assets.sharding.reader import ShardReader
 from headwater.assets.sharding.sampling import Sampler, Segment, segment_over

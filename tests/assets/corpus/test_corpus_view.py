@@ -10,12 +10,12 @@ import pytest
 from small_pipelines import Lab, notes, plant, prose, reworded, stages_of
 
 from headwater.assets.compute.executor import LocalExecutor
+from headwater.assets.context import StageContext
 from headwater.assets.corpus.component import Corpus
 from headwater.assets.corpus.view import kept_ledger, open_corpus, texts_of
 from headwater.assets.curation.user_steps import StepError
 from headwater.assets.deduplication.driver import deduplicate
 from headwater.assets.deduplication.options import DeduplicationOptions
-from headwater.assets.running import StageContext
 
 STAGES = ("curated", "deduplicated")
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from small_pipelines import bytes_tokenizer, notes, packed, plant, tiny_training
 
+from headwater.assets.context import StageError
 from headwater.assets.lineage.trace import a_seen_document, trace_document
-from headwater.assets.running import StageError
 from headwater.assets.sharding.loader import Loader
 from headwater.assets.sharding.reader import ShardReader
 from headwater.assets.sharding.sampling import Sampler, Segment

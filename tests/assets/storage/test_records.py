@@ -36,7 +36,9 @@ def record(of=None, **changes):
         "pipeline": "p",
         "identity": of or identity(),
         "content_version": "v",
-        "tables": {"decisions": TableRecord(version=1, rows=3, content="x", columns={"doc_id": "string"})},
+        "tables": {
+            "decisions": TableRecord(version=1, rows=3, content="x", columns={"doc_id": "string"}, lanes=(0, 0))
+        },
         "execution": execution,
     }
     return Record(**(given | changes))
@@ -85,7 +87,7 @@ def test_a_published_record_is_plain_json_and_reads_back_equal(tmp_path):
     place = Store(str(tmp_path)).place("notes/curated")
     place.publish(record())
     plain = json.loads((tmp_path / "notes/curated/record.json").read_text())
-    assert plain["format"] == 1
+    assert plain["format"] == 2
     assert plain["identity"]["options"] == {"rules": [{"kind": "length", "min_words": 3}]}
     assert plain["tables"]["decisions"]["rows"] == 3
     assert place.record() == record()
@@ -93,7 +95,7 @@ def test_a_published_record_is_plain_json_and_reads_back_equal(tmp_path):
     assert place.record("0" * 32) is None
 
 
-@pytest.mark.parametrize("broken", [{"format": 2}, {"unknown": 1}, {"asset": None}])
+@pytest.mark.parametrize("broken", [{"format": 3}, {"unknown": 1}, {"asset": None}])
 def test_a_record_of_another_release_is_refused_with_the_mend(tmp_path, broken):
     place = Store(str(tmp_path)).place("notes/curated")
     place.publish(record())

@@ -1,0 +1,218 @@
+"""What a stage's function works with: its inputs' records, its place in the store, and the means to compute.
+
+A stage gives functions over partitions; what they yield is written where they run, journaled part by part, and
+committed at the end. A stage that finds an earlier output of the same recipe (``StageContext.base``) computes only
+what is new and says which rows of the earlier tables go.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from headwater.assets.compute.executor import Executor
+from headwater.assets.compute.progress import Progress
+from headwater.assets.stages import Stage
+from headwater.assets.storage.attempts import Attempt, Part, combined, part_name
+from headwater.assets.storage.changes import Changes, changes
+from headwater.assets.storage.content import ContentSum, digest_of
+from headwater.assets.storage.places import Place, Store
+from headwater.assets.storage.records import Record, TableRecord, pinned
+from headwater.assets.storage.tables import Positions, commit_parts, content_at, refresh_parts, write_part
+from headwater.assets.workspace import Workspace
+
+# A partition's function yields batches per table; the name "figures" is kept for what it counted.
+Partition = Callable[[Any], Iterator[tuple[str, Any]]]
+FLUSH_BYTES = 64 << 20
+
+
+class StageError(Exception):
+    """A stage cannot run; the message says which and what to do."""
+
+
+@dataclass(frozen=True)
+class WritePartition:
+    """Runs a partition's function where it is sent (a worker process) and writes its batches as fragments."""
+
+    function: Partition
+    urls: dict[str, str]
+    schemas: dict[str, pa.Schema]
+
+    def __call__(self, item: Any) -> Part:
+        """Computes one partition; memory is bounded by ``FLUSH_BYTES`` per table and one batch."""
+        part = Part()
+        held: dict[str, list[pa.RecordBatch]] = {name: [] for name in self.urls}
+        for name, value in self.function(item):
+            if name == "figures":
+                part.figures = value
+                continue
+            held[name].append(value)
+            if sum(batch.nbytes for batch in held[name]) > FLUSH_BYTES:
+                self._flush(part, name, held)
+        for name in self.urls:
+            self._flush(part, name, held)
+        return part
+
+    def _flush(self, part: Part, name: str, held: dict[str, list[pa.RecordBatch]]) -> None:
+        fragments, content = write_part(self.urls[name], self.schemas[name], held[name])
+        part.fragments.setdefault(name, []).extend(fragments)
+        part.content[name] = part.content.get(name, ContentSum()).plus(content)
+        held[name] = []
+
+
+class Rebuild(Exception):
+    """An earlier output cannot be built on after all; the stage is computed in full instead."""
+
+
+@dataclass
+class StageContext:
+    """What a stage's function may use: its options, its inputs' records, its place, and the means to compute.
+
+    ``base`` is the earlier output of the same options and code that this run may build on; None asks for a full run.
+    """
+
+    stage: Stage
+    store: Store
+    workspace: Workspace
+    identity: str
+    inputs: dict[str, Record]
+    executor: Executor
+    log: Callable[[str], None] | None = None
+    base: Record | None = None
+    place: Place = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.place = self.store.place(self.stage.asset)
+
+    @property
+    def folder(self) -> Path:
+        """The local folder for this output's files; the same again when a killed run continues."""
+        return self.place.local_folder(self.identity)
+
+    def progress(self, total: float, unit: str, label: str | None = None, start: float = 0) -> Progress:
+        """A bar for a long step, named by the asset; ``start`` units were done by an earlier run."""
+        return Progress(label or self.stage.asset, total=total, unit=unit, log=self.log, start=start)
+
+    def upstream(self, record: Record, role: str) -> Record:
+        """The record that ``record`` had consumed in a role, as it was then, with the table versions it read."""
+        return consumed_record(self.store, record, role)
+
+    def earlier(self, role: str) -> Record:
+        """The record that ``base`` had consumed in a role.
+
+        Raises:
+            Rebuild: the history no longer has it.
+        """
+        if self.base is None:
+            raise Rebuild(f"{self.stage.asset} has no earlier output.")
+        try:
+            return self.upstream(self.base, role)
+        except StageError as error:
+            raise Rebuild(str(error)) from error
+
+    def changes(self, role: str, table: str) -> Changes:
+        """What changed in an input's table since ``base`` consumed it.
+
+        Raises:
+            Rebuild: that version is no longer there.
+        """
+        return self.changes_between(self.earlier(role), self.inputs[role], table)
+
+    def changes_between(self, older: Record, newer: Record, table: str) -> Changes:
+        """What changed in a table between two records of one asset.
+
+        Raises:
+            Rebuild: one of the versions is no longer there.
+        """
+        url, version = self.table_url(newer, table)
+        try:
+            return changes(url, older.tables[table].version, version)
+        except FileNotFoundError as error:
+            raise Rebuild(str(error)) from error
+
+    def table_url(self, record: Record, table: str) -> tuple[str, int]:
+        """(location, version) of a table that a record published."""
+        return self.store.place(record.asset).table(table), record.tables[table].version
+
+    def run_partitions(
+        self,
+        step: str,
+        function: Partition,
+        items: Sequence[Any],
+        schemas: Mapping[str, pa.Schema],
+        covers: Sequence[Any],
+        sizes: Sequence[float] | None = None,
+        unit: str = "parts",
+        keeping: Mapping[str, Positions] | None = None,
+    ) -> tuple[dict[str, TableRecord], list[dict[str, Any]]]:
+        """Runs a function over partitions, taking over those an interrupted run finished, and commits the tables.
+
+        Args:
+            step: name of the step within the stage, for its journal.
+            function: item → yields (table, batch), and ("figures", dict) at most once.
+            items: the partitions, whose order is the order of the tables' rows.
+            covers: what each item covers (files, rows) as JSON values: a finished part is known again by it.
+            sizes: progress units of each item (default: one each).
+            keeping: tables that go on from ``base``: its rows but those at these positions, then the new ones.
+
+        Returns:
+            The committed tables, and the figures of every partition in order.
+        """
+        attempt = Attempt(self.place, self._attempt, step)
+        names, earlier = [part_name(n, cover) for n, cover in enumerate(covers)], attempt.finished()
+        parts = {n: earlier[name] for n, name in enumerate(names) if name in earlier}
+        left = [n for n in range(len(items)) if n not in parts]
+        size = list(sizes) if sizes is not None else [1.0] * len(items)
+        write = WritePartition(function, {name: self.place.table(name) for name in schemas}, dict(schemas))
+        with self.progress(sum(size), unit, start=sum(size[n] for n in parts)) as bar:
+            for index, part in self.executor.map(write, [items[n] for n in left]):
+                attempt.finish(names[left[index]], part)
+                parts[left[index]] = part
+                bar.advance(size[left[index]])
+        ordered = [parts[n] for n in range(len(items))]
+        tables = {n: self._commit(n, schema, ordered, (keeping or {}).get(n)) for n, schema in schemas.items()}
+        return tables, [part.figures for part in ordered]
+
+    def write_table(self, name: str, rows: pa.Table) -> TableRecord:
+        """Writes a table computed in this process."""
+        return self._commit(name, rows.schema, [self._part(name, rows)])
+
+    def update_table(self, name: str, removed: Positions, rows: pa.Table) -> TableRecord:
+        """The table of ``base`` without the rows at some positions, and with further rows at its end."""
+        return self._commit(name, rows.schema, [self._part(name, rows)], removed)
+
+    @property
+    def _attempt(self) -> str:
+        """What finished parts belong to: positions in them mean these versions of the inputs and of the base."""
+        pins = {role: {n: t.version for n, t in record.tables.items()} for role, record in self.inputs.items()}
+        base = {n: t.version for n, t in self.base.tables.items()} if self.base else None
+        return digest_of([self.identity, pins, base])
+
+    def _part(self, name: str, rows: pa.Table) -> Part:
+        fragments, content = write_part(self.place.table(name), rows.schema, rows.to_batches())
+        return Part({name: fragments}, {name: content})
+
+    def _commit(self, name: str, schema: pa.Schema, parts: list[Part], removed: Positions | None = None) -> TableRecord:
+        url, (fragments, content) = self.place.table(name), combined(parts, name)
+        columns = {item.name: str(item.type) for item in schema}
+        if removed is None or self.base is None:
+            return TableRecord.of(commit_parts(url, schema, fragments), content, columns)
+        before = self.base.tables[name]
+        content = before.sum.minus(content_at(url, before.version, removed)).plus(content)
+        return TableRecord.of(refresh_parts(url, before.version, removed, fragments), content, columns)
+
+
+def consumed_record(store: Store, record: Record, role: str) -> Record:
+    """The record that ``record`` had consumed in a role, as it was then, with the table versions it read.
+
+    Raises:
+        StageError: the history of that asset lacks it.
+    """
+    stage_input = record.identity.inputs[role]
+    asset = record.identity.options["_inputs"][role]
+    found = store.place(asset).record(stage_input.identity)
+    if found is None:
+        raise StageError(f"The history of {asset} lacks what {record.asset} was made from; materialize it again.")
+    return pinned(found, stage_input.tables)

@@ -1,0 +1,108 @@
+"""What changed in a table between two versions: the feed that lets a consumer work on the difference alone.
+
+A refresh deletes rows and appends others, and Lance marks deletions beside the data files, so two versions share the
+files of every row that stayed. Comparing file names and deletion marks tells which rows went and which came without
+reading any column; only where no file is shared (a table that was rebuilt or compacted) are the keys compared.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headwater.assets.storage.tables import Positions, open_table
+
+
+class Changes(NamedTuple):
+    """The difference between two versions of a table.
+
+    ``removed`` are positions in the older version, ascending. The newer version begins with the ``kept`` other rows of
+    the older one, in the same order, and ends with ``added`` further rows.
+    """
+
+    removed: Positions
+    kept: int
+    added: int
+
+    @property
+    def nothing(self) -> bool:
+        """Whether both versions hold the same rows in the same order."""
+        return len(self.removed) == 0 and self.added == 0
+
+
+def changes(url: str, older: int, newer: int, key: str = "doc_id") -> Changes:
+    """Compares two versions of one table.
+
+    Raises:
+        FileNotFoundError: one of the versions is no longer there.
+    """
+    old, new = open_table(url, older), open_table(url, newer)
+    if older == newer:
+        return Changes(np.empty(0, dtype=np.int64), old.count_rows(), 0)
+    by_file = _by_files(old, new)
+    return by_file if by_file is not None else _by_keys(old, new, key)
+
+
+def _by_files(old: Any, new: Any) -> Changes | None:
+    """The difference as files and deletion marks tell it; None when they cannot."""
+    before, after = old.get_fragments(), new.get_fragments()
+    wanted = {_files(fragment): fragment for fragment in after}
+    shared = [_files(fragment) for fragment in before if _files(fragment) in wanted]
+    if before and after and not shared:
+        return None
+    if [_files(fragment) for fragment in after[: len(shared)]] != shared:
+        return None
+    removed, position = [np.empty(0, dtype=np.int64)], 0
+    for fragment in before:
+        rows = fragment.count_rows()
+        gone = _gone(fragment, wanted.get(_files(fragment)), rows)
+        if gone is None:
+            return None
+        removed.append(position + gone)
+        position += rows
+    positions = np.concatenate(removed)
+    return Changes(
+        positions, position - len(positions), sum(fragment.count_rows() for fragment in after[len(shared) :])
+    )
+
+
+def _files(fragment: Any) -> tuple[str, ...]:
+    return tuple(sorted(file.path for file in fragment.data_files()))
+
+
+def _gone(old: Any, new: Any | None, rows: int) -> Positions | None:
+    """Places within the old fragment's live rows that the new one marks as deleted; None when rows came back."""
+    if new is None:
+        return np.arange(rows, dtype=np.int64)
+    if old.deletion_file() == new.deletion_file():
+        return np.empty(0, dtype=np.int64)
+    before, after = _live(old), _live(new)
+    stayed = np.isin(before, after, assume_unique=True)
+    return np.flatnonzero(~stayed) if np.count_nonzero(stayed) == len(after) else None
+
+
+def _live(fragment: Any) -> Positions:
+    """Offsets within the fragment's files of the rows that are not deleted."""
+    addresses = fragment.to_table(columns=[], with_row_address=True)["_rowaddr"].to_numpy()
+    return (addresses & np.uint64(0xFFFFFFFF)).astype(np.int64)
+
+
+def _by_keys(old: Any, new: Any, key: str) -> Changes:
+    """The difference by unique keys: rows stayed as far as the newer version repeats the order of the older one."""
+    before = old.to_table(columns=[key])[key].combine_chunks()
+    after = new.to_table(columns=[key])[key].combine_chunks()
+    places = pc.fill_null(pc.index_in(after, value_set=before), -1).to_numpy().astype(np.int64)
+    rising = np.ones(len(places), dtype=bool)
+    rising[1:] = places[1:] > places[:-1]
+    stays = (places >= 0) & rising
+    kept = len(stays) if stays.all() else int(np.argmin(stays))
+    removed = np.setdiff1d(np.arange(len(before), dtype=np.int64), places[:kept], assume_unique=True)
+    return Changes(removed, kept, len(after) - kept)
+
+
+def without(rows: pa.Table, removed: Positions) -> pa.Table:
+    """The rows at all other positions."""
+    stays = np.ones(rows.num_rows, dtype=bool)
+    stays[removed] = False
+    return rows.filter(pa.array(stays))
