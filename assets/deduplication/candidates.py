@@ -18,10 +18,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headwater.assets.deduplication.bands import bands_and_rows
-from headwater.assets.deduplication.normalise import Hashes, Points, Rows, mix
+from headwater.assets.deduplication.index import ArrangedIndex, Index, band_columns, exact_words, numbers
+from headwater.assets.deduplication.normalise import Hashes, Rows
 from headwater.assets.deduplication.options import DeduplicationOptions, MinHashOptions
-from headwater.assets.deduplication.order import in_order
+from headwater.assets.deduplication.order import document_order
 from headwater.assets.schemas import EDGES
 
 PAIRS = pa.schema(
@@ -45,37 +45,30 @@ class Candidates(NamedTuple):
 class CandidateGenerator(Protocol):
     """Finds pairs of rows worth verifying; a pure function of the rows, which come in order of precedence."""
 
-    def find(self, roots: pa.Table) -> Candidates:
-        """Candidates among these documents (signature columns), no two of which are exact copies."""
+    def find(self, roots: Index) -> Candidates:
+        """Candidates among these documents, no two of which are exact copies."""
         ...
 
 
-def arrange(signatures: pa.Table, ledger: pa.Table, source_rank: dict[str, int]) -> pa.Table:
-    """Signatures of the ledger's documents in order of precedence; raises ValueError when one is missing."""
-    doc_ids = in_order(ledger, source_rank)["doc_id"].combine_chunks()
-    rows = pc.index_in(doc_ids, value_set=signatures["doc_id"].combine_chunks())
+def arrange(index: Index, ledger: pa.Table, source_rank: dict[str, int]) -> ArrangedIndex:
+    """The index of the ledger's documents in order of precedence; raises ValueError when one is missing."""
+    order, own = document_order(ledger, source_rank), ledger["doc_id"].combine_chunks().cast(pa.string())
+    indexed = index.column("doc_id")
+    if len(indexed) == len(own) and pc.all(pc.equal(indexed, own), min_count=0).as_py():
+        return ArrangedIndex(index, order)
+    rows = pc.index_in(own.take(pa.array(order)), value_set=indexed.combine_chunks())
     if rows.null_count:
-        missing = doc_ids.filter(rows.is_null())
+        missing = own.take(pa.array(order)).filter(rows.is_null())
         raise ValueError(f"{len(missing)} documents have no signature, the first is {missing[0]}; compute them first")
-    return signatures.take(rows)
+    return ArrangedIndex(index, rows.to_numpy().astype(np.int64))
 
 
-def _fixed_width(column: pa.ChunkedArray, dtype: str, width: int) -> npt.NDArray:
-    """A fixed-size binary column as a matrix of `width` numbers a row, without copying."""
-    array = column.combine_chunks()
-    if len(array) == 0:
-        return np.empty((0, width), dtype=dtype)
-    skipped = array.offset * width * np.dtype(dtype).itemsize
-    values = np.frombuffer(array.buffers()[1], dtype=dtype, count=len(array) * width, offset=skipped)
-    return values.reshape(-1, width)
-
-
-def exact_groups(arranged: pa.Table, options: DeduplicationOptions) -> npt.NDArray[np.int64]:
+def exact_groups(arranged: ArrangedIndex, options: DeduplicationOptions) -> npt.NDArray[np.int64]:
     """For every row the earliest row with the same exact key: itself when there is none."""
     rows = np.arange(len(arranged), dtype=np.int64)
     if not options.exact.enabled or len(rows) == 0:
         return rows
-    keys = _fixed_width(arranged["exact_key"], "<u8", 2)
+    keys = exact_words(arranged.column("exact_key"))
     order = np.lexsort((rows, keys[:, 1], keys[:, 0]))
     starts = np.ones(len(rows), dtype=bool)
     starts[1:] = np.any(keys[order[1:]] != keys[order[:-1]], axis=1)
@@ -84,31 +77,22 @@ def exact_groups(arranged: pa.Table, options: DeduplicationOptions) -> npt.NDArr
     return roots
 
 
-def exact_edges(arranged: pa.Table, roots: npt.NDArray[np.int64]) -> pa.Table:
+def exact_edges(arranged: ArrangedIndex, roots: npt.NDArray[np.int64], options: DeduplicationOptions) -> pa.Table:
     """One edge (EDGES) from every copy to the root of its group, not one for each pair of copies.
 
-    `shared` is the number of shingles, repeats included.
+    `shared` is the number of shingles, repeats included; 0 where no shingles are counted.
     """
     copies = np.flatnonzero(roots != np.arange(len(roots)))
-    doc_ids = arranged["doc_id"].combine_chunks()
-    ones = np.ones(len(copies))
-    if "shingles" in arranged.column_names:
-        shingles = arranged["shingles"].combine_chunks().take(copies)
-    else:
-        shingles = pa.array(np.zeros(len(copies), dtype=np.int64))
+    doc_ids = arranged.column("doc_id").combine_chunks()
+    shingles = numbers(arranged.column("shingles"))[copies] if options.near else np.zeros(len(copies), dtype=np.int64)
+    return copy_edges(doc_ids.take(copies), doc_ids.take(roots[copies]), shingles)
+
+
+def copy_edges(copies: pa.Array, roots: pa.Array, shingles: npt.NDArray[np.int64]) -> pa.Table:
+    """Exact edges (EDGES) from copies to the roots of their groups."""
+    ones = pa.array(np.ones(len(copies)))
     kind = pa.array(["exact"]).take(pa.array(np.zeros(len(copies), dtype=np.int64)))
-    columns = [doc_ids.take(copies), doc_ids.take(roots[copies]), kind, pa.array(ones), pa.array(ones), shingles]
-    return pa.Table.from_arrays(columns, schema=EDGES)
-
-
-@numba.njit(cache=True, nogil=True)
-def _band_keys(signatures: Points, band: int, rows: int, keys: Hashes) -> None:
-    """64-bit hash of one band of each signature; two minima enter each step of the hash."""
-    for document in range(len(signatures)):
-        key = np.uint64(0)
-        for row in range(band * rows, (band + 1) * rows):
-            key = mix(key + np.uint64(signatures[document, row]) + np.uint64(0x9E3779B97F4A7C15))
-        keys[document] = key
+    return pa.Table.from_arrays([copies, roots, kind, ones, ones, pa.array(shingles)], schema=EDGES)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -145,39 +129,37 @@ class MinHashCandidates:
     def __init__(self, options: MinHashOptions) -> None:
         self.options = options
 
-    def find(self, roots: pa.Table) -> Candidates:
+    def find(self, roots: Index) -> Candidates:
         """Candidates among documents with at least one shingle."""
-        signatures = _fixed_width(roots["minhash"], "<u4", self.options.permutations)
-        eligible = np.flatnonzero(roots["shingles"].to_numpy() > 0)
-        signatures = signatures[eligible]
-        bands, rows = bands_and_rows(self.options)
+        eligible = np.flatnonzero(numbers(roots.column("shingles")) > 0)
         found, left_out = np.empty(0, dtype=np.int64), 0
-        for band in range(bands):
-            codes, beyond = self._pairs_of_band(signatures, band, rows)
+        for name in band_columns(self.options):
+            codes, beyond = self._pairs_of_band(numbers(roots.column(name))[eligible])
             found = np.union1d(found, codes) if len(codes) else found
             left_out += beyond
         later, earlier = np.divmod(found, max(len(eligible), 1))
         return Candidates(eligible[later], eligible[earlier], left_out)
 
-    def _pairs_of_band(self, signatures: npt.NDArray, band: int, rows: int) -> tuple[npt.NDArray[np.int64], int]:
-        keys = np.empty(len(signatures), dtype=np.uint64)
-        _band_keys(signatures, band, rows, keys)
+    def _pairs_of_band(self, keys: Hashes) -> tuple[npt.NDArray[np.int64], int]:
         order = np.argsort(keys, kind="stable")  # stable: within a bucket, the order of precedence
         count, beyond = _count_pairs(keys, order, self.options.bucket_width)
         codes = np.empty(count, dtype=np.int64)
-        _fill_pairs(keys, order, self.options.bucket_width, len(signatures), codes)
+        _fill_pairs(keys, order, self.options.bucket_width, len(keys), codes)
         return codes, beyond
 
 
 def candidate_pairs(
-    arranged: pa.Table, roots: npt.NDArray[np.int64], options: DeduplicationOptions
+    arranged: ArrangedIndex, roots: npt.NDArray[np.int64], options: DeduplicationOptions
 ) -> tuple[pa.Table, int]:
     """(PAIRS among the roots, comparisons left out by the bucket width); deterministic in the set of documents."""
     if options.near is None:
         return PAIRS.empty_table(), 0
-    chosen = arranged.take(np.flatnonzero(roots == np.arange(len(roots))))
+    chosen = ArrangedIndex(arranged.index, arranged.rows[roots == np.arange(len(roots))])
     generator: CandidateGenerator = MinHashCandidates(options.near)
     found = generator.find(chosen)
-    doc_ids, shingles = chosen["doc_id"].combine_chunks(), chosen["shingles"].combine_chunks()
-    columns = [column.take(rows) for column in (doc_ids, shingles) for rows in (found.later, found.earlier)]
+    columns = [
+        column.take(pa.array(rows))
+        for column in (chosen.column(name).combine_chunks() for name in ("doc_id", "shingles"))
+        for rows in (found.later, found.earlier)
+    ]
     return pa.Table.from_arrays(columns, schema=PAIRS), found.left_out

@@ -37,6 +37,6 @@ def deduplicate(
     arranged = arrange(signatures, ledger, source_rank)
     roots = exact_groups(arranged, options)
     pairs, left_out = candidate_pairs(arranged, roots, options)
-    edges = pa.concat_tables([exact_edges(arranged, roots), verify_pairs(pairs, lambda _: documents, options)])
+    edges = pa.concat_tables([exact_edges(arranged, roots, options), verify_pairs(pairs, lambda _: documents, options)])
     hits = contaminated(documents, index, options.decontamination) if index is not None else None
     return Deduplicated(decide(ledger, edges, options, source_rank, hits), edges, signatures, left_out)

@@ -2,8 +2,8 @@
 
 A shingle is a run of n words, hashed to 64 bits; a document is the set of its shingles. A signature holds, for each of
 K permutations of the hashes, the least value in the set: two sets agree in any one minimum with probability equal to
-their Jaccard similarity (Broder 1997, On the resemblance and containment of documents). Shingles stream through a small
-buffer, so that memory does not grow with the length of a document.
+their Jaccard similarity (Broder 1997, On the resemblance and containment of documents). Of a signature, the index keeps
+one hash for each band. Shingles stream through a small buffer, so that memory does not grow with the length of a text.
 """
 
 import numba
@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from headwater.assets.deduplication.bands import bands_and_rows
+from headwater.assets.deduplication.index import signature_schema
 from headwater.assets.deduplication.normalise import (
     Bytes,
     Hashes,
@@ -22,7 +24,7 @@ from headwater.assets.deduplication.normalise import (
     next_word,
     text_buffers,
 )
-from headwater.assets.deduplication.options import DeduplicationOptions
+from headwater.assets.deduplication.options import DeduplicationOptions, MinHashOptions
 
 _BASE = np.uint64(0x9E3779B97F4A7C15)  # of the polynomial over the words of a shingle, modulo 2^64
 _BUFFER = 2048  # shingle hashes minimised together: 8 KiB, well within the first-level cache
@@ -145,14 +147,23 @@ def minhash(
     return signatures, counts
 
 
-def signature_schema(options: DeduplicationOptions) -> pa.Schema:
-    """doc_id, exact_key (16 bytes), minhash (4 bytes a permutation, little endian) and shingles (repeats included)."""
-    width = 4 * options.near.permutations if options.near else 0
-    fields = [pa.field("doc_id", pa.string(), nullable=False), pa.field("exact_key", pa.binary(16), nullable=False)]
-    if width:
-        fields.append(pa.field("minhash", pa.binary(width), nullable=False))
-        fields.append(pa.field("shingles", pa.int64(), nullable=False))
-    return pa.schema(fields)
+@numba.njit(cache=True, nogil=True)
+def _band_keys(signatures: Points, rows: int, keys: Hashes) -> None:
+    """64-bit hash of every band of each signature, keys[band, document]; a minimum enters each step of the hash."""
+    for band in range(len(keys)):
+        for document in range(len(signatures)):
+            key = np.uint64(0)
+            for row in range(band * rows, (band + 1) * rows):
+                key = mix(key + np.uint64(signatures[document, row]) + np.uint64(0x9E3779B97F4A7C15))
+            keys[band, document] = key
+
+
+def band_keys(signatures: npt.NDArray[np.uint32], options: MinHashOptions) -> Hashes:
+    """Keys [bands, texts] of signatures [texts, permutations]: equal where the minima of the band are equal."""
+    bands, rows = bands_and_rows(options)
+    keys = np.empty((bands, len(signatures)), dtype=np.uint64)
+    _band_keys(signatures, rows, keys)
+    return keys
 
 
 def most_words(size: int) -> int:
@@ -172,7 +183,7 @@ def slices_by_bytes(offsets: npt.NDArray[np.int64], limit: int) -> list[tuple[in
 
 
 def compute_signatures(documents: pa.Table, options: DeduplicationOptions) -> pa.Table:
-    """Signatures (`signature_schema`) of documents with the columns doc_id and text: a row step, in the given order."""
+    """Rows of the index (`signature_schema`) of documents (columns doc_id and text): a row step, order kept."""
     schema = signature_schema(options)
     texts = documents["text"].cast(pa.large_string()).combine_chunks()
     doc_ids = documents["doc_id"].combine_chunks().cast(pa.string())
@@ -180,11 +191,8 @@ def compute_signatures(documents: pa.Table, options: DeduplicationOptions) -> pa
     for first, last in slices_by_bytes(text_buffers(texts)[1], _SLICE_BYTES):
         part = texts.slice(first, last - first)
         columns = [doc_ids.slice(first, last - first), exact_keys(part, options.exact)]
-        if options.near:
-            near = options.near
+        if near := options.near:
             values, counts = minhash(part, near.words, near.permutations, near.seed)
-            buffers = [None, pa.py_buffer(values.astype("<u4", copy=False))]
-            columns.append(pa.FixedSizeBinaryArray.from_buffers(pa.binary(4 * near.permutations), len(part), buffers))
-            columns.append(pa.array(counts))
+            columns.extend([pa.array(counts), *map(pa.array, band_keys(values, near))])
         parts.append(pa.RecordBatch.from_arrays(columns, schema=schema))
     return pa.Table.from_batches(parts, schema=schema)

@@ -20,8 +20,10 @@ from headwater.assets.deduplication.candidates import arrange, candidate_pairs, 
 from headwater.assets.deduplication.decide import decide
 from headwater.assets.deduplication.decontamination import HITS, build_index, contaminated
 from headwater.assets.deduplication.evaluation_sets import read_evaluation_set
+from headwater.assets.deduplication.index import signature_schema
 from headwater.assets.deduplication.options import DeduplicationOptions
-from headwater.assets.deduplication.signatures import compute_signatures, signature_schema
+from headwater.assets.deduplication.signatures import compute_signatures
+from headwater.assets.deduplication.stored import StoredIndex
 from headwater.assets.deduplication.summary import example_pair, lost_share_by_source, sources_over_limit
 from headwater.assets.deduplication.verify import pair_chunks, verify_pairs
 from headwater.assets.markdown import markdown_table
@@ -78,10 +80,10 @@ def materialize_deduplicated(context: StageContext) -> Outcome:
     tables, hits, too_short = _sign(context, view, rows, options)
     ledger = kept_ledger(view, _LEDGER_COLUMNS)
     rank = {name: place for place, name in enumerate(context.stage.identity_options["source_order"])}
-    arranged = arrange(read_table(context.place.table("signatures"), tables["signatures"].version), ledger, rank)
+    arranged = arrange(StoredIndex(context.place.table("signatures"), tables["signatures"].version), ledger, rank)
     roots = exact_groups(arranged, options)
     pairs, left_out = candidate_pairs(arranged, roots, options)
-    edges = pa.concat_tables([exact_edges(arranged, roots), _verify(context, view, pairs, options)])
+    edges = pa.concat_tables([exact_edges(arranged, roots, options), _verify(context, view, pairs, options)])
     decided = decide(ledger, edges, options, rank, hits)
     tables["edges"] = context.write_table("edges", edges)
     tables["decisions"] = context.write_table("decisions", _merge(view, decided))

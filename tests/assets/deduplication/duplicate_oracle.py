@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from headwater.assets.deduplication.bands import bands_and_rows
 from headwater.assets.deduplication.options import DeduplicationOptions
-from headwater.assets.deduplication.signatures import compute_signatures
+from headwater.assets.deduplication.signatures import minhash
 
 
 def words_of(text: str) -> list[str]:
@@ -33,21 +33,22 @@ def normal_form(text: str) -> str:
     return " ".join(text.split()).casefold()
 
 
-def bands_of(signatures: pa.Table, options: DeduplicationOptions) -> dict[str, list[bytes]]:
-    """Bands as bytes; none for a document without a shingle."""
-    bands, rows = bands_and_rows(options.near)
+def bands_of(documents: pa.Table, options: DeduplicationOptions) -> dict[str, list[bytes]]:
+    """Bands as the bytes of their minima; none for a document without a shingle."""
+    near = options.near
+    bands, rows = bands_and_rows(near)
+    minima, shingles = minhash(documents["text"], near.words, near.permutations, near.seed)
     result = {}
-    for row in signatures.to_pylist():
-        width = 4 * rows
-        cut = [row["minhash"][band * width : (band + 1) * width] for band in range(bands)]
-        result[row["doc_id"]] = cut if row["shingles"] else []
+    for doc_id, signature, count in zip(documents["doc_id"].to_pylist(), minima, shingles, strict=True):
+        cut = [signature[band * rows : (band + 1) * rows].tobytes() for band in range(bands)]
+        result[doc_id] = cut if count else []
     return result
 
 
 def verified_edges(documents: pa.Table, options: DeduplicationOptions) -> dict[frozenset, tuple[str, float]]:
     """(kind, similarity) of every pair that shares the normalised text, or a band and enough shingles."""
     texts = dict(zip(documents["doc_id"].to_pylist(), documents["text"].to_pylist(), strict=True))
-    bands = bands_of(compute_signatures(documents, options), options)
+    bands = bands_of(documents, options)
     shingles = {doc_id: shingles_of(text, options.near.words) for doc_id, text in texts.items()}
     edges = {}
     for one, two in combinations(texts, 2):

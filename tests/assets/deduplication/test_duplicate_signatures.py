@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from headwater.assets.deduplication import bands
 from headwater.assets.deduplication.candidates import arrange, candidate_pairs, exact_groups
+from headwater.assets.deduplication.index import signature_schema
 from headwater.assets.deduplication.normalise import exact_keys, normalised
 from headwater.assets.deduplication.options import DeduplicationOptions, ExactOptions, MinHashOptions
 from headwater.assets.deduplication.order import document_order, instant
-from headwater.assets.deduplication.signatures import compute_signatures, minhash, permutations, signature_schema
+from headwater.assets.deduplication.signatures import compute_signatures, minhash, permutations
 from headwater.assets.deduplication.verify import pair_chunks, shingle_sets, verify_pairs
 
 ALPHABET = "ab_9éÉßÄ \n\t.,-\u00a0Ωω\u0301\U0001d400\U0001f600"
