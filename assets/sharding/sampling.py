@@ -126,18 +126,23 @@ class SegmentOrder:
                 sample[here] = order.sample_at(index[here])
         return component, sample
 
-    def positions_of(self, stream: str, sample: int, stop: int) -> np.ndarray:
-        """All positions below `stop` at which a sample of a stream is drawn, ascending (int64)."""
+    def positions_of(self, stream: str, samples: np.ndarray | int, stop: int, start: int = 0) -> np.ndarray:
+        """All positions in [start, stop) at which any of the samples of a stream is drawn, ascending (int64)."""
+        wanted = np.unique(np.atleast_1d(np.asarray(samples, dtype=np.int64)))
         if stream not in self.names:
             return np.empty(0, dtype=np.int64)
         number = self.names.index(stream)
         order = self._orders[number]
-        if not 0 <= sample < order.samples:
+        wanted = wanted[(wanted >= 0) & (wanted < order.samples)]
+        share = int(self._mixture.counts[number])
+        first = start // self._mixture.block * share // order.samples
+        last = -(-(-(-stop // self._mixture.block) * share) // order.samples)
+        epochs = np.arange(first, max(first, last), dtype=np.int64)
+        if not len(wanted) or not len(epochs):
             return np.empty(0, dtype=np.int64)
-        drawn = -(-stop // self._mixture.block) * int(self._mixture.counts[number])
-        epochs = np.arange(-(-drawn // order.samples), dtype=np.int64)
-        positions = self._mixture.position_of(number, order.position_of(sample, epochs))
-        return np.sort(positions[positions < stop])
+        drawn = order.position_of(np.repeat(wanted, len(epochs)), np.tile(epochs, len(wanted)))
+        positions = self._mixture.position_of(number, drawn)
+        return np.sort(positions[(positions >= start) & (positions < stop)])
 
 
 class Sampler:
@@ -192,14 +197,27 @@ class Sampler:
             end = up_to_step if last else min(up_to_step, self.segments[number + 1].first_step)
             if end <= segment.first_step:
                 break
-            positions = self._orders[number].positions_of(stream, sample, segment.position(end))
-            positions = positions[positions >= segment.first_position] - segment.first_position
-            steps += (segment.first_step + positions // segment.batch_size).tolist()
+            steps += self._draws(number, stream, sample, end).tolist()
         return steps
 
     def steps_of_samples(self, stream: str, samples: Iterable[int], up_to_step: int) -> list[int]:
         """Steps below `up_to_step` that saw any of the samples, ascending, each once."""
         return sorted({step for sample in samples for step in self.steps_of(stream, sample, up_to_step)})
+
+    def steps_within(self, segment: int, stream: str, samples: np.ndarray, up_to_step: int) -> list[int]:
+        """Steps of one segment below `up_to_step` that saw any of the samples, ascending, each once.
+
+        All samples and epochs are worked out together, by inverting the order; nothing is searched.
+        """
+        if up_to_step <= self.segments[segment].first_step:
+            return []
+        return np.unique(self._draws(segment, stream, samples, up_to_step)).tolist()
+
+    def _draws(self, number: int, stream: str, samples: np.ndarray | int, up_to_step: int) -> np.ndarray:
+        segment = self.segments[number]
+        stop, start = segment.position(up_to_step), segment.first_position
+        positions = self._orders[number].positions_of(stream, samples, stop, start)
+        return segment.first_step + (positions - start) // segment.batch_size
 
     def _segment(self, step: int) -> int:
         if step < 0:
