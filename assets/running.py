@@ -18,6 +18,7 @@ from typing import NamedTuple
 import headwater
 from headwater.assets.compute.executor import Executor, executor_for
 from headwater.assets.context import Rebuild, StageContext, StageError
+from headwater.assets.lineage.openlineage import observed, settle_dead_run
 from headwater.assets.stages import Outcome, Stage, import_object
 from headwater.assets.storage.attempts import clear_attempts
 from headwater.assets.storage.content import digest_of
@@ -50,6 +51,8 @@ def wanted_identity(
     inputs = {}
     for role, asset in stage.inputs.items():
         record = (coming or {}).get(asset) or store.place(asset).record()
+        if record is None and role in stage.optional:
+            continue
         if record is None:
             raise StageError(f"{stage.asset} needs {asset}, which was never materialized. Materialize it first.")
         versions = {name: table.version for name, table in record.tables.items()}
@@ -76,6 +79,7 @@ def run_stage(
     """
     place = store.place(stage.asset)
     with place.lease():
+        settle_dead_run(stage, store, workspace)
         wanted = wanted_identity(stage, store, workspace)
         current = place.record()
         if current is not None and place.lost(current):
@@ -91,10 +95,14 @@ def run_stage(
         grown = wanted.model_copy(update={"base": base.content_version}) if base and stage.grows else wanted
         earlier = earlier_output(place, grown) or earlier_output(place, wanted)
         if earlier is not None:
-            place.publish(earlier)  # back at an earlier declaration: its output is still there
+            with observed(stage, store, workspace, earlier.identity, run, restores=True) as finish:
+                place.publish(earlier)  # back at an earlier declaration: its output is still there
+                finish(earlier)
             return RunResult(earlier, reused=True)
-        record = _refresh_or_compute(stage, store, workspace, grown, base, log, run)
-        place.publish(record)
+        with observed(stage, store, workspace, grown, run) as finish:
+            record = _refresh_or_compute(stage, store, workspace, grown, base, log, run)
+            place.publish(record)
+            finish(record)
         clear_attempts(place)
         return RunResult(record, reused=False)
 
@@ -164,7 +172,8 @@ def _compute(
     log: Callable[[str], None] | None,
     run: str | None,
 ) -> Record:
-    inputs = {role: _consumed(store, asset, wanted.inputs[role]) for role, asset in stage.inputs.items()}
+    consumed = {role: asset for role, asset in stage.inputs.items() if role in wanted.inputs}
+    inputs = {role: _consumed(store, asset, wanted.inputs[role]) for role, asset in consumed.items()}
     executor = executor_for(stage.compute)
     context = StageContext(stage, store, workspace, wanted.digest(), inputs, executor, log, base)
     started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
