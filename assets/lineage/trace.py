@@ -1,25 +1,44 @@
-"""From a document to the training steps that saw it, by arithmetic on the checkpoint's segments; nothing is logged.
+"""From a document to the training steps that saw it, and back; by arithmetic on the checkpoint's segments.
 
-document → span in its stream → samples of the shards → positions of the order → steps.
+document → span in its stream → samples of the shards → positions of the order → steps, for every segment of every
+checkpoint in the shards of its own time. Nothing is logged, so nothing can be missing from a log.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import pyarrow.compute as pc
 
-from headwater.assets.context import StageError
-from headwater.assets.sharding.sampling import Sampler, Segment
+from headwater.assets.context import StageError, consumed_record
+from headwater.assets.lineage.history import LineageError
+from headwater.assets.lineage.segments import sampler_of, steps_in, trained_segments
+from headwater.assets.sharding.shards import ShardError, ShardIndex, read_index
+from headwater.assets.storage.indexes import find_rows
 from headwater.assets.storage.places import Store
 from headwater.assets.storage.records import Record
 from headwater.assets.storage.tables import read_table
 from headwater.assets.tokenization.spans import samples_of_span
 
+upstream_record = consumed_record
+
 
 @dataclass(frozen=True)
-class DocumentTrace:
-    """Where a document's tokens went."""
+class Location:
+    """Where a part of a document lies: bytes [byte, byte + bytes) of a shard's file, and the sample they belong to."""
 
-    doc_id: str
+    file: str
+    block: str
+    sample: int
+    byte: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class SegmentTrace:
+    """A document in one segment of a checkpoint: its span there, and the steps that drew a sample with a part of it."""
+
+    shards: str  # identity of the shards
     stream: str
     start: int
     length: int
@@ -27,17 +46,38 @@ class DocumentTrace:
     steps: tuple[int, ...]
 
 
-def upstream_record(store: Store, record: Record, role: str) -> Record:
-    """The record that another one had consumed in a role, as it was then.
+@dataclass(frozen=True)
+class DocumentTrace:
+    """Where a document's tokens went in one checkpoint."""
 
-    Raises:
-        StageError: the store's history lacks it.
-    """
-    asset = record.identity.options["_inputs"][role]
-    found = store.place(asset).record(record.identity.inputs[role].identity)
-    if found is None:
-        raise StageError(f"The history of {asset} lacks what {record.asset} was made from.")
-    return found
+    doc_id: str
+    checkpoint: str  # its identity
+    segments: tuple[SegmentTrace, ...]
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Every step that saw a part of the document, ascending."""
+        return tuple(sorted({step for segment in self.segments for step in segment.steps}))
+
+    @property
+    def stream(self) -> str:
+        """The stream that the document lies in."""
+        return self.segments[-1].stream
+
+    @property
+    def start(self) -> int:
+        """First token of the document in its stream."""
+        return self.segments[-1].start
+
+    @property
+    def length(self) -> int:
+        """Tokens of the document, the leading end-of-text included."""
+        return self.segments[-1].length
+
+    @property
+    def samples(self) -> range:
+        """Samples of the stream that hold a part of the document."""
+        return self.segments[-1].samples
 
 
 def trace_document(store: Store, checkpoint: Record, doc_id: str) -> DocumentTrace:
@@ -46,39 +86,83 @@ def trace_document(store: Store, checkpoint: Record, doc_id: str) -> DocumentTra
     Raises:
         StageError: the document is in no stream the checkpoint's shards were made from (dropped, or unknown).
     """
-    shards = upstream_record(store, checkpoint, "shards")
-    tokens = upstream_record(store, shards, "tokens")
-    table = store.place(tokens.asset).table("spans")
-    spans = read_table(table, tokens.tables["spans"].version, where=f"doc_id = '{_safe(doc_id)}'")
-    if spans.num_rows == 0:
-        raise StageError(_why_absent(store, tokens, doc_id))
-    row = spans.to_pylist()[0]
-    samples = samples_of_span(row["start"], row["length"], shards.metrics["sequence_length"])
-    sampler = Sampler([Segment.from_record(segment) for segment in checkpoint.metrics["segments"]])
-    steps = tuple(sampler.steps_of_samples(row["stream"], samples, checkpoint.metrics["steps"]))
-    return DocumentTrace(doc_id, row["stream"], row["start"], row["length"], samples, steps)
+    _refuse_other_than_id(doc_id)
+    segments = trained_segments(store, checkpoint)
+    sampler = sampler_of(checkpoint)
+    found = []
+    for trained in segments:
+        for row in _spans(store, trained.tokens, doc_id):
+            samples = samples_of_span(row["start"], row["length"], trained.sequence_length)
+            steps = tuple(steps_in(sampler, trained, row["stream"], samples))
+            found.append(SegmentTrace(trained.shards.digest, row["stream"], row["start"], row["length"], samples, steps))
+    if not found:
+        raise StageError(why_absent(store, segments[-1].tokens, doc_id))
+    return DocumentTrace(doc_id, checkpoint.digest, tuple(found))
 
 
-def _why_absent(store: Store, tokens: Record, doc_id: str) -> str:
+def _spans(store: Store, tokens: Record, doc_id: str) -> list[dict[str, int]]:
+    table, version = store.place(tokens.asset).table("spans"), tokens.tables["spans"].version
+    try:
+        return list(find_rows(table, version, "doc_id", [doc_id]).to_pylist())
+    except FileNotFoundError as error:
+        raise LineageError(
+            f"The spans of {tokens.asset} at version {version} were cleaned up: where its documents lay can no longer "
+            "be told."
+        ) from error
+
+
+def why_absent(store: Store, tokens: Record, doc_id: str) -> str:
     """Why a document is in no stream: which stage dropped it by which rule, or that nobody knows it."""
     for role in tokens.identity.inputs:
         if role.startswith("corpus:"):
-            corpus = upstream_record(store, tokens, role)
+            corpus = consumed_record(store, tokens, role)
             table, version = store.place(corpus.asset).table("decisions"), corpus.tables["decisions"].version
-            found = read_table(table, version, where=f"doc_id = '{_safe(doc_id)}'").to_pylist()
-            if found:
+            found = find_rows(table, version, "doc_id", [doc_id]).to_pylist()
+            if found and not found[0]["kept"]:
                 row = found[0]
                 return f"{doc_id} was dropped by {row['stage']}: {row['rule']} ({row['detail'] or 'no detail'})."
-    return f"{doc_id} is in no corpus of {tokens.asset}. `headwater try` and the raw ledger show ids."
+    return f"{doc_id} is in no corpus of {tokens.asset}. `headwater trace document` finds its address and its past."
+
+
+def locations(store: Store, shards: Record, stream: str, start: int, length: int) -> list[Location]:
+    """Where the tokens of a span lie in the shards' files, sample by sample.
+
+    Raises:
+        LineageError: the shards' index is gone.
+    """
+    index = _index(store.place(shards.asset).folder(shards.digest))
+    size = index.sequence_length
+    found = []
+    for sample in samples_of_span(start, length, size):
+        first, stop = max(start, sample * size), min(start + length, (sample + 1) * size)
+        found.append(_location(index, stream, sample, first - sample * size, stop - first))
+    return found
+
+
+@lru_cache(maxsize=8)
+def _index(folder: str) -> ShardIndex:
+    try:
+        return read_index(folder)
+    except ShardError as error:
+        raise LineageError(str(error)) from error
+
+
+def _location(index: ShardIndex, stream: str, sample: int, token: int, tokens: int) -> Location:
+    width = 2 if index.dtype == "uint16" else 4
+    for shard in index.shards:
+        if shard.stream == stream and shard.first_sample <= sample < shard.first_sample + shard.samples:
+            block = next(b for b in shard.blocks if b.first_sample <= sample < b.first_sample + b.samples)
+            row = block.offset + (sample - block.first_sample) * index.sequence_length * width
+            return Location(shard.file, block.key, sample, row + token * width, tokens * width)
+    raise LineageError(f"The shards have no sample {sample} of {stream}.")
 
 
 def a_seen_document(store: Store, checkpoint: Record) -> DocumentTrace | None:
     """A document of typical length that at least one step saw, to show what lineage gives."""
-    shards = upstream_record(store, checkpoint, "shards")
-    tokens = upstream_record(store, shards, "tokens")
-    spans = read_table(store.place(tokens.asset).table("spans"), tokens.tables["spans"].version)
+    newest = trained_segments(store, checkpoint)[-1]
+    spans = read_table(store.place(newest.tokens.asset).table("spans"), newest.tokens.tables["spans"].version)
     train = spans.filter(pc.ends_with(spans["stream"], "-train"))
-    length = shards.metrics["sequence_length"]
+    length = newest.sequence_length
     near = train.filter(pc.and_(pc.greater(train["length"], length), pc.less(train["length"], 4 * length)))
     for doc_id in (near if near.num_rows else train)["doc_id"].to_pylist()[:200]:
         trace = trace_document(store, checkpoint, doc_id)
@@ -87,7 +171,12 @@ def a_seen_document(store: Store, checkpoint: Record) -> DocumentTrace | None:
     return None
 
 
-def _safe(doc_id: str) -> str:
+def first_and_last(steps: Sequence[int]) -> str:
+    """Steps in words, the first ones by number."""
+    shown = ", ".join(f"{step:,}" for step in steps[:12])
+    return shown if len(steps) <= 12 else f"{shown} … {steps[-1]:,} ({len(steps):,} in all)"
+
+
+def _refuse_other_than_id(doc_id: str) -> None:
     if not doc_id.isalnum():
         raise StageError(f"'{doc_id}' is not a document id: those are 32 hexadecimal digits.")
-    return doc_id
