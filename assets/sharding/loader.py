@@ -30,9 +30,9 @@ class Loader:
             raise ValueError(f"rank {rank} is not one of {world} workers")
         for share in sampler.segments[-1].streams:
             held = reader.streams.get(share.stream, 0)
-            if held < share.samples:
+            if held < share.stop:
                 raise ValueError(
-                    f"stream {share.stream}: the order needs {share.samples} samples, {reader.folder} holds {held}: "
+                    f"stream {share.stream}: the order needs {share.stop} samples, {reader.folder} holds {held}: "
                     "resume with the shards that the training was started on"
                 )
         self.reader, self.sampler, self.end_of_text = reader, sampler, end_of_text

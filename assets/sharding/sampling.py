@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,21 @@ _CHUNK = 8192
 
 @dataclass(frozen=True)
 class StreamShare:
-    """A stream of the mixture: how many samples its shards hold, and its weight relative to the others'."""
+    """A run of a stream's samples, [first, first + samples), and its weight relative to the other shares'.
+
+    The whole stream unless a training goes on with what a refresh appended: then the new samples are one share and
+    those before them another, the replay.
+    """
 
     stream: str
     samples: int
     weight: float = 1.0
+    first: int = 0
+
+    @property
+    def stop(self) -> int:
+        """The number after the last sample."""
+        return self.first + self.samples
 
 
 @dataclass(frozen=True)
@@ -102,12 +113,13 @@ class SegmentOrder:
 
     def __init__(self, segment: Segment) -> None:
         names = [share.stream for share in segment.streams]
-        if len(set(names)) != len(names):
-            raise ValueError(f"a stream stands twice in the mixture: {names}; add its weights")
         empty = [share.stream for share in segment.streams if share.samples < 1]
         if empty:
             raise ValueError(f"streams without samples cannot be trained on: {empty}")
+        if any(_overlap(*pair) for pair in combinations(segment.streams, 2)):
+            raise ValueError(f"a sample stands twice in the mixture {names}: add the weights of shares that overlap")
         self.names = names
+        self._firsts = [share.first for share in segment.streams]
         self._mixture = Mixture([s.weight for s in segment.streams], segment.mixture_block, segment.seed)
         self._orders = [
             SampleOrder(
@@ -123,15 +135,18 @@ class SegmentOrder:
         for number, order in enumerate(self._orders):
             here = np.flatnonzero(component == number)
             if len(here):
-                sample[here] = order.sample_at(index[here])
+                sample[here] = order.sample_at(index[here]) + self._firsts[number]
         return component, sample
 
     def positions_of(self, stream: str, samples: np.ndarray | int, stop: int, start: int = 0) -> np.ndarray:
         """All positions in [start, stop) at which any of the samples of a stream is drawn, ascending (int64)."""
         wanted = np.unique(np.atleast_1d(np.asarray(samples, dtype=np.int64)))
-        if stream not in self.names:
-            return np.empty(0, dtype=np.int64)
-        number = self.names.index(stream)
+        own = [number for number, name in enumerate(self.names) if name == stream]
+        found = [self._positions_in(number, wanted - self._firsts[number], stop, start) for number in own]
+        return np.sort(np.concatenate([np.empty(0, dtype=np.int64), *found]))
+
+    def _positions_in(self, number: int, wanted: np.ndarray, stop: int, start: int) -> np.ndarray:
+        """The same for one share, whose samples are counted from its own first."""
         order = self._orders[number]
         wanted = wanted[(wanted >= 0) & (wanted < order.samples)]
         share = int(self._mixture.counts[number])
@@ -142,7 +157,11 @@ class SegmentOrder:
             return np.empty(0, dtype=np.int64)
         drawn = order.position_of(np.repeat(wanted, len(epochs)), np.tile(epochs, len(wanted)))
         positions = self._mixture.position_of(number, drawn)
-        return np.sort(positions[(positions >= start) & (positions < stop)])
+        return positions[(positions >= start) & (positions < stop)]
+
+
+def _overlap(one: StreamShare, other: StreamShare) -> bool:
+    return one.stream == other.stream and one.first < other.stop and other.first < one.stop
 
 
 class Sampler:
