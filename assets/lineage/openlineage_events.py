@@ -244,8 +244,11 @@ def _job_facets(run: StageRun, record: Record | None) -> dict[str, Any]:
 def _inputs(run: StageRun, with_columns: bool) -> list[InputDataset]:
     """The tables and files that the run consumes, at the versions it reads."""
     found: list[InputDataset] = []
-    for role, asset in run.stage.inputs.items():
-        consumed = run.wanted.inputs[role]
+    assets = run.wanted.options["_inputs"]
+    for role, consumed in run.wanted.inputs.items():
+        asset = assets.get(role)
+        if asset is None or not consumed.identity:  # what lies outside the graph, or was never materialized
+            continue
         record = run.store.place(asset).record(consumed.identity)
         if record is not None:
             told = _datasets(run, record, consumed.tables, with_columns)
