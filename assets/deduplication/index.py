@@ -1,8 +1,8 @@
 """The index of deduplication: a few numbers of every document, from which all candidates are found again.
 
 It holds the exact key, the number of shingles and one 64-bit key for each band of the signature; the signature itself
-is not needed any more. Whoever looks for candidates asks for one column at a time, so that memory holds one band of all
-documents, never all bands. A `pyarrow.Table` is an index as it is; `stored.StoredIndex` reads one that lies in the store.
+is not needed any more. Who looks for candidates asks for one column at a time, so that memory holds one band of all
+documents, never all bands. A `pyarrow.Table` is an index as it is; `stored.StoredIndex` reads one from the store.
 """
 
 from dataclasses import dataclass

@@ -58,10 +58,10 @@ def _source_ranks(ledger: pa.Table, source_rank: dict[str, int]) -> npt.NDArray[
     return ranks[sources.indices.to_numpy(zero_copy_only=False)]
 
 
-def document_order(ledger: pa.Table, source_rank: dict[str, int]) -> npt.NDArray[np.int64]:
+def precedence(ledger: pa.Table, source_rank: dict[str, int]) -> npt.NDArray[np.int64]:
     """Row numbers of the ledger (columns doc_id, source, date) from the first document to the last.
 
-    Raises ValueError when a date can not be read, a source has no rank or a doc_id occurs twice.
+    Raises ValueError when a date can not be read or a source has no rank.
     """
     if len(ledger) == 0:
         return np.empty(0, dtype=np.int64)
@@ -73,13 +73,15 @@ def document_order(ledger: pa.Table, source_rank: dict[str, int]) -> npt.NDArray
         }
     )
     order = pc.sort_indices(keys, [("date", "ascending"), ("source", "ascending"), ("doc_id", "ascending")])
-    if len(pc.unique(keys["doc_id"])) != len(keys):
-        counts = pc.value_counts(keys["doc_id"].combine_chunks())
-        twice = counts.field("values")[pc.index(pc.greater(counts.field("counts"), 1), True).as_py()]
-        raise ValueError(f"document {twice} occurs more than once in the ledger; every doc_id must be unique")
     return order.to_numpy().astype(np.int64)
 
 
-def in_order(ledger: pa.Table, source_rank: dict[str, int]) -> pa.Table:
-    """The ledger's rows from the first document to the last."""
-    return ledger.take(document_order(ledger, source_rank))
+def document_order(ledger: pa.Table, source_rank: dict[str, int]) -> npt.NDArray[np.int64]:
+    """The `precedence` of a ledger that must have every document once; raises ValueError for one that occurs twice."""
+    order = precedence(ledger, source_rank)
+    doc_ids = ledger["doc_id"].combine_chunks()
+    if len(pc.unique(doc_ids)) != len(doc_ids):
+        counts = pc.value_counts(doc_ids)
+        twice = counts.field("values")[pc.index(pc.greater(counts.field("counts"), 1), True).as_py()]
+        raise ValueError(f"document {twice} occurs more than once in the ledger; every doc_id must be unique")
+    return order

@@ -91,6 +91,51 @@ def decide_by_rule(
     return rules
 
 
+def edges_by_rule(
+    documents: pa.Table, ledger: list[dict], options: DeduplicationOptions, source_rank: dict[str, int]
+) -> tuple[list[tuple], int]:
+    """All edges (doc_id, other_id, kind, similarity), sorted, and the comparisons left out, bucket by bucket.
+
+    Plain Python over lists: copies of the earliest document of the same text, and the pairs of such earliest ones that
+    some bucket compares, its earliest `bucket_width` with everyone.
+    """
+    texts = dict(zip(documents["doc_id"].to_pylist(), documents["text"].to_pylist(), strict=True))
+    bands, width = bands_of(documents, options), options.near.bucket_width
+    roots: dict[str, str] = {}
+    edges, compared, left_out = [], set(), 0
+    buckets: dict[tuple, list[str]] = {}
+    for row in sorted(ledger, key=lambda row: precedence(row, source_rank)):
+        doc_id = row["doc_id"]
+        root = roots.setdefault(normal_form(texts[doc_id]) if options.exact.enabled else doc_id, doc_id)
+        if root != doc_id:
+            edges.append((doc_id, root, "exact", 1.0))
+            continue
+        for band, minima in enumerate(bands[doc_id]):
+            bucket = buckets.setdefault((band, minima), [])
+            compared.update((doc_id, other) for other in bucket[:width])
+            left_out += max(len(bucket) - width, 0)
+            bucket.append(doc_id)
+    for later, earlier in compared:
+        one, two = (shingles_of(texts[doc_id], options.near.words) for doc_id in (later, earlier))
+        similarity = len(one & two) / len(one | two)
+        if similarity >= options.verifier.threshold:
+            edges.append((later, earlier, "near", similarity))
+    return sorted(edges), left_out
+
+
+def all_pairs(edges: list[tuple], doc_ids: list[str]) -> dict[frozenset, tuple[str, float]]:
+    """Edges between any two documents, for `decide_by_rule`: what holds of roots holds of their copies."""
+    root = {doc_id: doc_id for doc_id in doc_ids} | {one: two for one, two, kind, _ in edges if kind == "exact"}
+    near = {frozenset((one, two)): ("near", value) for one, two, kind, value in edges if kind == "near"}
+    found = {}
+    for one, two in combinations(doc_ids, 2):
+        if root[one] == root[two]:
+            found[frozenset((one, two))] = ("exact", 1.0)
+        elif (pair := frozenset((root[one], root[two]))) in near:
+            found[frozenset((one, two))] = near[pair]
+    return found
+
+
 def table_of(texts: list[str]) -> pa.Table:
     """Documents named by their number."""
     ids = [f"{number:04d}" for number in range(len(texts))]

@@ -1,0 +1,150 @@
+"""The buckets that a refresh touches: finding their members, and comparing what they were with what they are.
+
+A bucket is the set of documents with one band key. A refresh touches the buckets of the documents that came, went or
+changed their rank; all others hold the same candidates as before. Members are found by one pass over a column of keys:
+a bit for each touched key turns nearly all strangers away, a binary search decides about the rest.
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from headwater.assets.deduplication.normalise import Bytes, Hashes, Rows
+
+Flags = npt.NDArray[np.bool_]
+
+_BITS_PER_KEY = 32  # of the filter: about one stranger in thirty reaches the binary search
+ABSENT = -1
+
+
+@numba.njit(cache=True, nogil=True)
+def _search(column: Hashes, keys: Hashes, bitmap: Bytes, shift: np.uint64, rows: Rows, places: Rows) -> int:
+    count = 0
+    for row in range(len(column)):
+        bit = column[row] >> shift
+        if not (bitmap[bit >> np.uint64(3)] >> np.uint8(bit & np.uint64(7))) & np.uint8(1):
+            continue
+        place = np.searchsorted(keys, column[row])
+        if place < len(keys) and keys[place] == column[row]:
+            rows[count] = row
+            places[count] = place
+            count += 1
+    return count
+
+
+class KeySet:
+    """A set of 64-bit keys that whole columns are looked up in; the keys must be well mixed."""
+
+    def __init__(self, keys: Hashes) -> None:
+        self.keys = np.unique(keys)
+        bits = max(int(_BITS_PER_KEY * len(self.keys)).bit_length(), 10)
+        self._shift = np.uint64(64 - bits)
+        leading = self.keys >> self._shift
+        self._bitmap = np.zeros(1 << (bits - 3), dtype=np.uint8)
+        marks = np.left_shift(1, leading & np.uint64(7)).astype(np.uint8)
+        np.bitwise_or.at(self._bitmap, leading >> np.uint64(3), marks)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def find(self, column: Hashes) -> tuple[Rows, Rows]:
+        """(rows of the column whose key is in the set, place of each one's key among the sorted keys)."""
+        rows, places = np.empty(len(column), dtype=np.int64), np.empty(len(column), dtype=np.int64)
+        count = _search(column, self.keys, self._bitmap, self._shift, rows, places)
+        return rows[:count].copy(), places[:count].copy()
+
+
+def ranks(bucket: Rows, place: Rows) -> Rows:
+    """The rank of every member within its bucket, by place; members without a place (-1) have no rank (-1)."""
+    found = np.full(len(bucket), ABSENT, dtype=np.int64)
+    present = np.flatnonzero(place >= 0)
+    order = present[np.lexsort((place[present], bucket[present]))]
+    sorted_buckets = bucket[order]
+    found[order] = np.arange(len(order)) - np.searchsorted(sorted_buckets, sorted_buckets)
+    return found
+
+
+def beyond_width(bucket: Rows, rank: Rows, width: int) -> int:
+    """Comparisons that the bucket width leaves out in these buckets."""
+    sizes = np.bincount(bucket[rank >= 0])
+    outside = np.maximum(sizes - width, 0)
+    return int((outside * (outside - 1) // 2).sum())
+
+
+class Difference(NamedTuple):
+    """What the buckets of one band gain and lose; pairs are codes `greater group * groups + lesser group`.
+
+    `gained` are candidates that these buckets did not make before, `known` candidates that they made before and that
+    have a changed or newly early member. `leaving` are unchanged groups no longer among the earliest of their bucket:
+    they may have lost pairs. `left_out` is the change in comparisons left out.
+    """
+
+    gained: Rows
+    known: Rows
+    leaving: Rows
+    left_out: int
+
+
+@numba.njit(cache=True, nogil=True)
+def _pairs(
+    group: Rows,
+    start: Rows,
+    end: Rows,
+    before: Rows,
+    active: Flags,
+    width: int,
+    groups: int,
+    fill: bool,
+    gained: Rows,
+    known: Rows,
+) -> tuple[int, int]:
+    """Count, or write, the candidates with an active member. Members stand by rank, from `start` to `end` of theirs."""
+    new = old = 0
+    for one in np.flatnonzero(active):
+        last = end[one] if one - start[one] < width else start[one] + width
+        for two in range(start[one], min(last, end[one])):
+            if two == one or (active[two] and two < one):
+                continue  # the earlier of two active members sees all that the later one sees
+            code = max(group[one], group[two]) * groups + min(group[one], group[two])
+            if before[one] >= 0 and before[two] >= 0 and min(before[one], before[two]) < width:
+                if fill:
+                    known[old] = code
+                old += 1
+            else:
+                if fill:
+                    gained[new] = code
+                new += 1
+    return new, old
+
+
+def compare_buckets(
+    bucket: Rows, group: Rows, before: Rows, after: Rows, changed: Flags, width: int, groups: int
+) -> Difference:
+    """The difference of one band's touched buckets.
+
+    Args:
+        bucket: bucket of each member; all members that it had or has are there.
+        group: the member's group of exact copies, which lies in one bucket only.
+        before: place of the group's root in the order of precedence before, -1 where there was none.
+        after: the same now.
+        changed: whether the group has another root than before.
+        width: how many of a bucket's earliest members are compared with all others.
+        groups: a number above every group.
+    """
+    old, new = ranks(bucket, before), ranks(bucket, after)
+    left_out = beyond_width(bucket, new, width) - beyond_width(bucket, old, width)
+    early_before, early_now = (old >= 0) & (old < width), (new >= 0) & (new < width)
+    leaving = group[~changed & early_before & ~early_now]
+    present = np.flatnonzero(new >= 0)
+    order = present[np.lexsort((new[present], bucket[present]))]
+    active = (changed | (early_now & ~early_before))[order]
+    sorted_buckets = bucket[order]
+    start = np.searchsorted(sorted_buckets, sorted_buckets)
+    end = np.searchsorted(sorted_buckets, sorted_buckets, side="right")
+    given = (group[order], start, end, old[order], active, width, groups)
+    none = np.empty(0, dtype=np.int64)
+    gained, known = (np.empty(size, dtype=np.int64) for size in _pairs(*given, False, none, none))
+    _pairs(*given, True, gained, known)
+    return Difference(gained, known, leaving, left_out)

@@ -1,0 +1,92 @@
+"""After any sequence of refreshes the result is that of one full run, and of the rule applied to all pairs."""
+
+import numpy as np
+import pyarrow as pa
+from duplicate_oracle import all_pairs, decide_by_rule, edges_by_rule, shingles_of
+from duplicate_strategies import OPTIONS, RANKS, ROWS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headwater.assets.deduplication.decontamination import build_index
+from headwater.assets.deduplication.driver import Deduplicated, deduplicate, deduplicate_again
+from headwater.assets.deduplication.options import DecontaminationOptions, DeduplicationOptions, ExactOptions
+
+ITEM = "alpha beta gamma delta"
+LEDGER = pa.schema([(name, pa.string()) for name in ("doc_id", "split", "source", "date")])
+_EVALUATION = DecontaminationOptions(words=4, min_words=4)
+_INDEX = build_index([("quiz", [ITEM])], _EVALUATION).table
+
+
+def _tables(rows: list[dict]) -> tuple[pa.Table, pa.Table]:
+    """(documents, ledger) of rows with doc_id, text, split, source and date."""
+    ledger = pa.Table.from_pylist([{name: row[name] for name in LEDGER.names} for row in rows], schema=LEDGER)
+    texts = pa.array([row["text"] for row in rows], pa.large_string())
+    return pa.table({"doc_id": ledger["doc_id"], "text": texts}), ledger
+
+
+def _options(width: int = 64, exact: bool = True) -> DeduplicationOptions:
+    near = OPTIONS.near.model_copy(update={"bucket_width": width})
+    changes = {"near": near, "exact": ExactOptions(enabled=exact), "decontamination": _EVALUATION}
+    return OPTIONS.model_copy(update=changes)
+
+
+class Corpus:
+    """Documents that come and go, deduplicated again after each change."""
+
+    def __init__(self, options: DeduplicationOptions) -> None:
+        self.options = options
+        self.rows: list[dict] = []
+        documents, ledger = _tables([])
+        self.state: Deduplicated = deduplicate(documents, ledger, options, RANKS, _INDEX)
+        self.asked: list[str] = []
+
+    def refresh(self, remove: set[str], add: list[dict]) -> None:
+        _, ledger = _tables(self.rows)
+        gone = np.array([at for at, row in enumerate(self.rows) if row["doc_id"] in remove], dtype=np.int64)
+        self.rows = [row for row in self.rows if row["doc_id"] not in remove] + add
+        texts = {row["doc_id"]: row["text"] for row in self.rows}
+
+        def texts_of(ids: list[str]) -> dict[str, str]:
+            self.asked += ids
+            return {doc_id: texts[doc_id] for doc_id in ids}
+
+        self.state = deduplicate_again(self.state, ledger, gone, _tables(add), texts_of, self.options, RANKS, _INDEX)
+
+    def check(self) -> None:
+        documents, ledger = _tables(self.rows)
+        state, full = self.state, deduplicate(documents, ledger, self.options, RANKS, _INDEX)
+        assert state.decisions["doc_id"].to_pylist() == ledger["doc_id"].to_pylist()
+        assert state.decisions.equals(full.decisions)
+        assert state.signatures.equals(full.signatures)
+        assert state.left_out == full.left_out
+        assert _sorted(state.edges).equals(_sorted(full.edges))
+        self._check_rule(documents)
+
+    def _check_rule(self, documents: pa.Table) -> None:
+        edges, left_out = edges_by_rule(documents, self.rows, self.options, RANKS)
+        names = ("doc_id", "other_id", "kind", "similarity")
+        found = sorted(zip(*(self.state.edges[name].to_pylist() for name in names), strict=True))
+        assert (found, self.state.left_out) == (edges, left_out)
+        grams = shingles_of(ITEM, 4)
+        tainted = {row["doc_id"] for row in self.rows if grams & shingles_of(row["text"], 4)}
+        expected = decide_by_rule(self.rows, all_pairs(edges, [row["doc_id"] for row in self.rows]), RANKS, tainted)
+        decisions = self.state.decisions
+        assert dict(zip(decisions["doc_id"].to_pylist(), decisions["rule"].to_pylist(), strict=True)) == expected
+
+
+def _sorted(edges: pa.Table) -> pa.Table:
+    return edges.sort_by([(name, "ascending") for name in ("doc_id", "other_id", "kind")]).combine_chunks()
+
+
+# What happens to each of a few documents in a refresh: it goes (if it is there), or it comes, or is changed, as given.
+_STEPS = st.lists(st.dictionaries(st.integers(0, 15), st.none() | ROWS, max_size=10), min_size=1, max_size=5)
+
+
+@settings(max_examples=150, deadline=None)
+@given(_STEPS, st.sampled_from([1, 2, 64]), st.booleans())
+def test_any_sequence_of_refreshes_gives_what_a_full_run_gives(steps, width, exact):
+    corpus = Corpus(_options(width, exact))
+    for step in steps:
+        changed = {f"{slot:02d}" for slot in step}
+        corpus.refresh(changed, [{"doc_id": f"{slot:02d}", **row} for slot, row in step.items() if row is not None])
+        corpus.check()
