@@ -26,6 +26,7 @@ from headwater.assets.workspace import Workspace
 # A partition's function yields batches per table; the name "figures" is kept for what it counted.
 Partition = Callable[[Any], Iterator[tuple[str, Any]]]
 FLUSH_BYTES = 64 << 20
+Keeping = Mapping[str, Positions] | Callable[[list[dict[str, Any]]], Mapping[str, Positions]]
 
 
 class StageError(Exception):
@@ -145,7 +146,7 @@ class StageContext:
         covers: Sequence[Any],
         sizes: Sequence[float] | None = None,
         unit: str = "parts",
-        keeping: Mapping[str, Positions] | None = None,
+        keeping: Keeping | None = None,
     ) -> tuple[dict[str, TableRecord], list[dict[str, Any]]]:
         """Runs a function over partitions, taking over those an interrupted run finished, and commits the tables.
 
@@ -155,7 +156,8 @@ class StageContext:
             items: the partitions, whose order is the order of the tables' rows.
             covers: what each item covers (files, rows) as JSON values: a finished part is known again by it.
             sizes: progress units of each item (default: one each).
-            keeping: tables that go on from ``base``: its rows but those at these positions, then the new ones.
+            keeping: tables that go on from ``base``: its rows but those at these positions, then the new ones. Where
+                only the partitions can tell which rows go: a function of their figures.
 
         Returns:
             The committed tables, and the figures of every partition in order.
@@ -172,8 +174,10 @@ class StageContext:
                 parts[left[index]] = part
                 bar.advance(size[left[index]])
         ordered = [parts[n] for n in range(len(items))]
-        tables = {n: self._commit(n, schema, ordered, (keeping or {}).get(n)) for n, schema in schemas.items()}
-        return tables, [part.figures for part in ordered]
+        figures = [part.figures for part in ordered]
+        removed = keeping(figures) if callable(keeping) else keeping or {}
+        tables = {name: self._commit(name, schema, ordered, removed.get(name)) for name, schema in schemas.items()}
+        return tables, figures
 
     def write_table(self, name: str, rows: pa.Table) -> TableRecord:
         """Writes a table computed in this process."""

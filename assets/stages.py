@@ -36,6 +36,7 @@ class Stage:
     options: Options
     determining: Mapping[str, Any] | None = None  # the part of the options that decides content; None: all of them
     inputs: Mapping[str, str] = field(default_factory=dict)  # role → asset "component/stage"
+    optional: tuple[str, ...] = ()  # roles whose asset may never have been materialized
     outside: str | None = None  # "package.module:function" (stage, workspace) → hash of what lies outside the graph
     refreshes: tuple[str, ...] = ()  # roles ("outside" is one) whose changes an earlier output can be built on for
     grows: bool = False  # the earlier output shapes the content: it is part of the identity

@@ -27,7 +27,10 @@ class Corpus(StageComponent):
             kind="Corpus",
             function="headwater.assets.corpus.stage:materialize_raw",
             options=options.raw(),
+            inputs={"withdrawals": "headwater/withdrawals"},
+            optional=("withdrawals",),
             outside="headwater.assets.corpus.stage:sources_fingerprint",
+            refreshes=("outside", "withdrawals"),
             modules=_READING,
             checks=(
                 Check("has_documents", "The sources give at least one document.", blocking=True),
@@ -50,6 +53,7 @@ class Corpus(StageComponent):
             options=options.curation,
             determining=what_is_measured(options.curation),
             inputs={"raw": f"{options.name}/raw"},
+            refreshes=("raw",),
             outside="headwater.assets.curation.stage:word_lists_fingerprint",
             modules=(
                 "headwater.assets.curation.measure",
@@ -77,6 +81,7 @@ class Corpus(StageComponent):
             options=options.curation,
             determining=what_decides(options.curation),
             inputs={"signals": f"{options.name}/signals"},
+            refreshes=("signals",),
             outside="headwater.assets.curation.stage:lists_fingerprint",
             modules=(
                 "headwater.assets.curation.decide",

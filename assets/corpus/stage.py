@@ -2,7 +2,8 @@
 
 Two tables with the same order: `documents` (text of what could be read) and `ledger` (one row per record met, with the
 reason where it could not). `chunks` says how many rows of each belong together (about 16 MB of text), so that later
-stages work on the same ranges without searching, however large a file was.
+stages work on the same ranges without searching, however large a file was. `files` says what was read, so that a
+refresh opens only what is new or changed.
 """
 
 from collections import Counter
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,27 +20,41 @@ from headwater.assets.context import StageContext
 from headwater.assets.corpus.declaration import RawOptions
 from headwater.assets.corpus.options import HeldOut, ReadLimits, Source, sources_by_name
 from headwater.assets.corpus.reading import SourceFile, list_files, partition_files, read_partition
+from headwater.assets.corpus.refresh import (
+    compare_listings,
+    files_table,
+    rows_of_files,
+    shrink_chunks,
+    withdrawn_rows,
+    withhold,
+)
 from headwater.assets.markdown import markdown_table
 from headwater.assets.schemas import DOCUMENTS, RAW_LEDGER
 from headwater.assets.stages import Outcome, Stage
 from headwater.assets.storage.content import digest_of
-from headwater.assets.storage.records import CheckRecord
-from headwater.assets.storage.tables import scan_batches
+from headwater.assets.storage.records import CheckRecord, TableRecord
+from headwater.assets.storage.tables import Positions, open_table, read_table, scan_batches
+from headwater.assets.withdrawal.blocklist import RULE, Blocklist, read_blocklist
 from headwater.assets.workspace import Workspace
 
 # Why a record gives no document although nothing is wrong with its source: crawls are full of these.
-EXPECTED = frozenset({"empty", "http_status", "media_type"})
+EXPECTED = frozenset({"empty", "http_status", "media_type", RULE})
 CHUNKS = pa.schema([("chunk", pa.int64()), ("documents", pa.int64()), ("records", pa.int64())])
+_SCHEMAS = {"documents": DOCUMENTS, "ledger": RAW_LEDGER}
 
 
 @dataclass(frozen=True)
 class ReadTask:
-    """One partition of files to read."""
+    """One partition of files to read, or rows at hand that take the place of withdrawn documents."""
 
     sources: dict[str, Source]
     files: tuple[SourceFile, ...]
     held_out: HeldOut
     limits: ReadLimits
+    blocklist: Blocklist | None = None
+    stored: frozenset[str] = frozenset()  # documents of these files that are in the tables already
+    corpus: str = ""
+    withdrawn: pa.Table | None = None
 
 
 def sources_fingerprint(stage: Stage, workspace: Workspace) -> str:
@@ -49,25 +65,97 @@ def sources_fingerprint(stage: Stage, workspace: Workspace) -> str:
 
 
 def materialize_raw(context: StageContext) -> Outcome:
-    """Reads all sources.
+    """Reads all sources, or only what is new and changed in them where an earlier output is at hand.
 
     Raises:
         SourceError: a source matches no file, or a file cannot be opened.
     """
     options: RawOptions = context.stage.options  # type: ignore[assignment]
     files = _files(options, context.workspace.root)
-    parts = partition_files(files, int(context.stage.compute.partition_megabytes * 1e6))
-    sources = dict(sources_by_name(options.sources))
-    tasks = [ReadTask(sources, tuple(part), options.held_out, options.limits) for part in parts]  # type: ignore[arg-type]
-    sizes = [sum(f.size for f in part) / 1e6 for part in parts]
-    schemas = {"documents": DOCUMENTS, "ledger": RAW_LEDGER}
-    covers = [[[f.source, f.uri, f.size, f.stamp] for f in part] for part in parts]
-    tables, figures = context.run_partitions("read", _read, tasks, schemas, covers, sizes, unit="MB")
-    content = digest_of({name: table.content for name, table in tables.items()})
-    tables["chunks"] = context.write_table("chunks", _chunks_table(figures))  # execution's matter, not content
+    blocklist = read_blocklist(context.store) if "withdrawals" in context.inputs else None
+    if context.base is not None and "files" in context.base.tables:
+        return _refresh(context, options, files, blocklist)
+    tasks, sizes, covers = _tasks(context, options, files, blocklist)
+    tables, figures = context.run_partitions("read", _read, tasks, _SCHEMAS, covers, sizes, unit="MB")
+    tables["chunks"] = context.write_table("chunks", _chunks_table(_chunks(figures)))
+    tables["files"] = context.write_table("files", files_table(files))
+    return _outcome(context, tables, {"files": len(files), "files_read": len(files)})
+
+
+def _outcome(context: StageContext, tables: dict[str, TableRecord], metrics: dict[str, int]) -> Outcome:
+    # How rows are grouped and which file gave them is execution's matter, not content.
+    content = digest_of({name: tables[name].content for name in _SCHEMAS})
     outcome = Outcome(tables={"ledger": tables.pop("ledger"), **tables}, content=content)
-    _describe(context, outcome, len(files))
+    _describe(context, outcome, metrics)
     return outcome
+
+
+def _tasks(
+    context: StageContext,
+    options: RawOptions,
+    files: list[SourceFile],
+    blocklist: Blocklist | None,
+    stored: frozenset[str] = frozenset(),
+) -> tuple[list[ReadTask], list[float], list[Any]]:
+    """Partitions of files as tasks, with their sizes in MB and what they cover."""
+    parts = partition_files(files, int(context.stage.compute.partition_megabytes * 1e6))
+    sources: Any = dict(sources_by_name(options.sources))
+    corpus = context.stage.name
+    tasks = [
+        ReadTask(sources, tuple(part), options.held_out, options.limits, blocklist, stored, corpus) for part in parts
+    ]
+    sizes = [sum(f.size for f in part) / 1e6 for part in parts]
+    return tasks, sizes, [[[f.source, f.uri, f.size, f.stamp] for f in part] for part in parts]
+
+
+def _refresh(
+    context: StageContext, options: RawOptions, files: list[SourceFile], blocklist: Blocklist | None
+) -> Outcome:
+    """Reads new and changed files only; deletes the rows of what is gone, changed or withdrawn, appends the rest."""
+    assert context.base is not None
+    before, known = context.base, read_table(*context.table_url(context.base, "files"))
+    listing = compare_listings(known, files)
+    ledger = read_table(*context.table_url(before, "ledger"), columns=["doc_id", "content_id", "source", "uri", "kept"])
+    touched = rows_of_files(ledger, known.take(listing.stale), known)
+    reasons = _newly_blocked(context, ledger, blocklist)
+    blocked = np.flatnonzero(np.asarray(pc.is_valid(reasons)))
+    ids = ledger["doc_id"].combine_chunks()
+    stored = frozenset(ids.take(np.setdiff1d(touched, blocked, assume_unique=True)).to_pylist())
+    tasks, sizes, covers = _tasks(context, options, listing.read, blocklist, stored)
+    if len(silenced := np.setdiff1d(blocked, touched, assume_unique=True)):
+        rows = open_table(*context.table_url(before, "ledger")).take(silenced.tolist())
+        said = withdrawn_rows(rows, reasons.take(silenced))
+        tasks.append(ReadTask({}, (), options.held_out, options.limits, withdrawn=said))
+        sizes, covers = [*sizes, 0.0], [*covers, ["withdrawn", digest_of(said["doc_id"].to_pylist())]]
+    kept = ledger["kept"].to_numpy()
+
+    def removed(figures: list[dict[str, Any]]) -> dict[str, Positions]:
+        seen = pa.array([doc_id for part in figures for doc_id in part["seen"]], pa.string())
+        gone = touched[~np.asarray(pc.is_in(ids.take(touched), value_set=seen))]
+        records = np.union1d(gone, blocked)
+        return {"ledger": records, "documents": (np.cumsum(kept) - 1)[records[kept[records]]]}
+
+    tables, figures = context.run_partitions("read", _read, tasks, _SCHEMAS, covers, sizes, "MB", keeping=removed)
+    gone = removed(figures)
+    earlier = read_table(*context.table_url(before, "chunks")).sort_by("chunk")
+    chunks = shrink_chunks(earlier, gone["ledger"], gone["documents"]) + _chunks(figures)
+    tables["chunks"] = context.write_table("chunks", _chunks_table(chunks))
+    tables["files"] = context.update_table("files", listing.stale, files_table(listing.read))
+    added = tables["documents"].rows - before.tables["documents"].rows + len(gone["documents"])
+    metrics = {"files_new": listing.new, "files_changed": listing.changed, "files_gone": listing.gone}
+    metrics |= {"documents_added": added, "documents_removed": len(gone["documents"])}
+    return _outcome(context, tables, {"files": len(files), "files_read": len(listing.read), **metrics})
+
+
+def _newly_blocked(context: StageContext, ledger: pa.Table, blocklist: Blocklist | None) -> pa.Array:
+    """Why each document of the tables is withdrawn now; null for those that are not, or were already."""
+    nothing = pa.nulls(ledger.num_rows, pa.string())
+    if blocklist is None or context.base is None:
+        return nothing
+    before, now = context.base.identity.inputs.get("withdrawals"), context.inputs["withdrawals"]
+    if before is not None and before.content == now.content_version:
+        return nothing
+    return pc.if_else(ledger["kept"].combine_chunks(), blocklist.blocks(ledger, context.stage.name), nothing)
 
 
 def _files(options: RawOptions, root: Path) -> list[SourceFile]:
@@ -75,21 +163,48 @@ def _files(options: RawOptions, root: Path) -> list[SourceFile]:
 
 
 def _read(task: ReadTask) -> Iterator[tuple[str, Any]]:
-    chunks = []
-    for text, ledger in read_partition(task.sources, task.files, task.held_out, task.limits):
-        chunks.append([text.num_rows, ledger.num_rows])
-        yield "documents", text
-        yield "ledger", ledger
-    yield "figures", {"chunks": chunks}
+    chunks, seen = [], []
+    for documents, ledger in _batches(task):
+        if task.stored:
+            documents, ledger, again = _unseen(documents, ledger, task.stored)
+            seen += again
+        if ledger.num_rows:
+            chunks.append([documents.num_rows, ledger.num_rows])
+            yield from (("documents", batch) for batch in documents.combine_chunks().to_batches())
+            yield from (("ledger", batch) for batch in ledger.combine_chunks().to_batches())
+    yield "figures", {"chunks": chunks, "seen": seen}
 
 
-def _chunks_table(figures: list[dict[str, Any]]) -> pa.Table:
-    chunks = [chunk for part in figures for chunk in part["chunks"]]
+def _batches(task: ReadTask) -> Iterator[tuple[pa.Table, pa.Table]]:
+    if task.withdrawn is not None:
+        yield DOCUMENTS.empty_table(), task.withdrawn
+    for documents, ledger in read_partition(task.sources, task.files, task.held_out, task.limits):
+        if task.blocklist is None:
+            yield pa.Table.from_batches([documents]), pa.Table.from_batches([ledger])
+        else:
+            reasons = task.blocklist.blocks(pa.Table.from_batches([ledger]), task.corpus)
+            yield withhold(documents, ledger, reasons)
+
+
+def _unseen(documents: pa.Table, ledger: pa.Table, stored: frozenset[str]) -> tuple[pa.Table, pa.Table, list[str]]:
+    """A batch without what is stored already, and the ids of that."""
+    ids = ledger["doc_id"].to_pylist()
+    fresh = np.array([doc_id not in stored for doc_id in ids], dtype=bool)
+    readable = ledger["kept"].to_numpy()
+    again = [doc_id for doc_id, new in zip(ids, fresh, strict=True) if not new]
+    return documents.filter(pa.array(fresh[readable])), ledger.filter(pa.array(fresh)), again
+
+
+def _chunks(figures: list[dict[str, Any]]) -> list[list[int]]:
+    return [chunk for part in figures for chunk in part["chunks"]]
+
+
+def _chunks_table(chunks: list[list[int]]) -> pa.Table:
     rows = [{"chunk": n, "documents": documents, "records": records} for n, (documents, records) in enumerate(chunks)]
     return pa.Table.from_pylist(rows, schema=CHUNKS)
 
 
-def _describe(context: StageContext, outcome: Outcome, files: int) -> None:
+def _describe(context: StageContext, outcome: Outcome, files: dict[str, int]) -> None:
     ledger = _ledger_columns(context, outcome)
     kept = ledger.filter(ledger["kept"])
     dropped = ledger.filter(pc.invert(ledger["kept"]))
@@ -104,7 +219,7 @@ def _describe(context: StageContext, outcome: Outcome, files: int) -> None:
         ["reason", "records"], [[rule, f"{n:,}"] for rule, n in left_out.most_common()]
     )
     outcome.metrics = {
-        "files": files,
+        **files,
         "records": ledger.num_rows,
         "documents": kept.num_rows,
         "left_out": sum(left_out.values()),

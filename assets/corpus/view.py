@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from headwater.assets.context import StageContext
+from headwater.assets.context import Rebuild, StageContext
+from headwater.assets.storage.changes import Changes
 from headwater.assets.storage.records import Record
 from headwater.assets.storage.tables import read_table, take_rows
 
@@ -57,6 +58,41 @@ def chunk_rows(context: StageContext, raw: Record) -> list[Rows]:
     for documents, records in zip(table["documents"].to_pylist(), table["records"].to_pylist(), strict=True):
         found.append(Rows(document, documents, record, records))
         document, record = document + documents, record + records
+    return found
+
+
+class RawChanges(NamedTuple):
+    """What changed in a corpus since an earlier output was made from it, and the chunks that hold what is new."""
+
+    ledger: Changes
+    documents: Changes
+    added: list[Rows]
+
+
+def raw_changes(context: StageContext, older: Record, newer: Record) -> RawChanges:
+    """Compares two raw records of one corpus.
+
+    Raises:
+        Rebuild: rows cannot be told apart, or what the ledger says of a document changed and not its text.
+    """
+    ledger = context.changes_between(older, newer, "ledger")
+    documents = context.changes_between(older, newer, "documents")
+    readable = read_table(*context.table_url(older, "ledger"), columns=["kept"])["kept"].to_numpy()
+    gone = (np.cumsum(readable) - 1)[ledger.removed[readable[ledger.removed]]]
+    if not np.array_equal(gone, documents.removed):
+        raise Rebuild(f"{newer.asset} says something else of documents whose text stayed")
+    chunks = chunk_rows(context, newer)
+    return RawChanges(ledger, documents, rows_after(chunks, documents.kept, ledger.kept))
+
+
+def rows_after(chunks: list[Rows], documents: int, records: int) -> list[Rows]:
+    """The parts of the chunks that lie behind the first ``documents`` and ``records`` rows; empty ones are left out."""
+    found = []
+    for chunk in chunks:
+        document, record = max(chunk.first_document, documents), max(chunk.first_record, records)
+        last_document, last_record = chunk.first_document + chunk.documents, chunk.first_record + chunk.records
+        if last_record > record:
+            found.append(Rows(document, max(last_document - document, 0), record, last_record - record))
     return found
 
 

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headwater.assets.context import StageContext
-from headwater.assets.corpus.view import CorpusView, Rows, chunk_rows, raw_of
+from headwater.assets.context import Rebuild, StageContext
+from headwater.assets.corpus.view import CorpusView, Rows, chunk_rows, raw_changes, raw_of
 from headwater.assets.curation.decide import decide
 from headwater.assets.curation.lists import list_digest
 from headwater.assets.curation.measure import curate, signal_schema
@@ -22,7 +23,7 @@ from headwater.assets.schemas import DECISIONS, DOCUMENTS
 from headwater.assets.stages import Outcome, Stage
 from headwater.assets.storage.content import digest_of
 from headwater.assets.storage.records import CheckRecord, Record, TableRecord
-from headwater.assets.storage.tables import read_table, take_rows
+from headwater.assets.storage.tables import Positions, read_table, take_rows
 from headwater.assets.workspace import Workspace
 
 # A decision ledger that later stages add to: which text was decided on, and which stage dropped it.
@@ -72,13 +73,19 @@ def materialize_signals(context: StageContext) -> Outcome:
     options = _located(context.stage.options, context.workspace)  # type: ignore[arg-type]
     raw = context.inputs["raw"]
     view = CorpusView(context.table_url(raw, "documents"), context.table_url(raw, "ledger"), None)
-    chunks = chunk_rows(context, raw)
-    tasks = [ChunkTask(view, rows, options) for rows in chunks]
     schemas = {"signals": signal_schema(options), "documents": DOCUMENTS}
+    chunks, removed = chunk_rows(context, raw), None
+    if context.base is not None:
+        found = raw_changes(context, context.earlier("raw"), raw)
+        chunks, removed = found.added, found.documents.removed
+    keeping = {} if removed is None else dict.fromkeys(schemas, removed)
+    tasks = [ChunkTask(view, rows, options) for rows in chunks]
     sizes = [float(rows.documents) for rows in chunks]
-    tables, figures = context.run_partitions("measure", _measure, tasks, schemas, chunks, sizes, unit="documents")
-    changed = sum(figure["changed"] for figure in figures)
-    metrics = {"documents": tables["documents"].rows, "signals": len(schemas["signals"]) - 1, "changed_texts": changed}
+    tables, figures = context.run_partitions(
+        "measure", _measure, tasks, schemas, chunks, sizes, unit="documents", keeping=keeping
+    )
+    metrics = {"documents": tables["documents"].rows, "signals": len(schemas["signals"]) - 1}
+    metrics |= {"documents_measured": int(sum(sizes)), "changed_texts": sum(part["changed"] for part in figures)}
     outcome = Outcome(tables=tables, metrics=metrics, content=corpus_content(raw, *tables.values()))
     outcome.markdown["measurements"] = _signal_summary(context, outcome)
     return outcome
@@ -129,12 +136,28 @@ def materialize_curated(context: StageContext) -> Outcome:
     raw = raw_of(context, signals)
     view = CorpusView(context.table_url(signals, "documents"), context.table_url(raw, "ledger"), None)
     rules, stored = tuple(rules_of(options)), context.table_url(signals, "signals")
+    keeping: dict[str, Positions] = {}
     chunks = chunk_rows(context, raw)
+    if context.base is not None:
+        chunks, keeping = _undecided(context, raw)
     tasks = [ChunkTask(view, rows, options, rules, stored) for rows in chunks]
-    tables, _ = context.run_partitions("decide", _decide, tasks, {"decisions": LEDGER}, chunks)
+    tables, _ = context.run_partitions("decide", _decide, tasks, {"decisions": LEDGER}, chunks, keeping=keeping)
     outcome = Outcome(tables=tables, content=corpus_content(raw, tables["decisions"]))
     _describe_decisions(context, outcome, rules)
     return outcome
+
+
+def _undecided(context: StageContext, raw: Record) -> tuple[list[Rows], dict[str, Positions]]:
+    """The chunks that no decision was made for, and the decisions that go.
+
+    Raises:
+        Rebuild: signals of documents that stayed were measured anew; deciding on all of them reads no text.
+    """
+    found = raw_changes(context, raw_of(context, context.earlier("signals")), raw)
+    measured = context.changes("signals", "signals")
+    if not np.array_equal(measured.removed, found.documents.removed) or measured.kept != found.documents.kept:
+        raise Rebuild(f"{context.stage.inputs['signals']} was measured anew")
+    return found.added, {"decisions": found.ledger.removed}
 
 
 def _decide(task: ChunkTask) -> Iterator[tuple[str, Any]]:

@@ -2,15 +2,17 @@
 
 A refresh deletes rows and appends others, and Lance marks deletions beside the data files, so two versions share the
 files of every row that stayed. Comparing file names and deletion marks tells which rows went and which came without
-reading any column; only where no file is shared (a table that was rebuilt or compacted) are the keys compared.
+reading any column; only where no file is shared (a table that was rebuilt or compacted) are the rows' hashes compared.
+A row whose values changed counts as one removed and one added.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from headwater.assets.storage.content import hashed_columns, row_hashes
 from headwater.assets.storage.tables import Positions, open_table
 
 
@@ -31,7 +33,7 @@ class Changes(NamedTuple):
         return len(self.removed) == 0 and self.added == 0
 
 
-def changes(url: str, older: int, newer: int, key: str = "doc_id") -> Changes:
+def changes(url: str, older: int, newer: int) -> Changes:
     """Compares two versions of one table.
 
     Raises:
@@ -41,7 +43,7 @@ def changes(url: str, older: int, newer: int, key: str = "doc_id") -> Changes:
     if older == newer:
         return Changes(np.empty(0, dtype=np.int64), old.count_rows(), 0)
     by_file = _by_files(old, new)
-    return by_file if by_file is not None else _by_keys(old, new, key)
+    return by_file if by_file is not None else _by_rows(old, new)
 
 
 def _by_files(old: Any, new: Any) -> Changes | None:
@@ -88,17 +90,25 @@ def _live(fragment: Any) -> Positions:
     return (addresses & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
 
-def _by_keys(old: Any, new: Any, key: str) -> Changes:
-    """The difference by unique keys: rows stayed as far as the newer version repeats the order of the older one."""
-    before = old.to_table(columns=[key])[key].combine_chunks()
-    after = new.to_table(columns=[key])[key].combine_chunks()
-    places = pc.fill_null(pc.index_in(after, value_set=before), -1).to_numpy().astype(np.int64)
-    rising = np.ones(len(places), dtype=bool)
-    rising[1:] = places[1:] > places[:-1]
-    stays = (places >= 0) & rising
+def _by_rows(old: Any, new: Any) -> Changes:
+    """The difference by row hashes: rows stayed as far as the newer version repeats the order of the older one."""
+    before, after = _hashes(old), _hashes(new)
+    order = np.argsort(before, kind="stable")
+    found = np.minimum(np.searchsorted(before, after, sorter=order), max(len(before) - 1, 0))
+    places = order[found] if len(before) else np.zeros(len(after), dtype=np.int64)
+    stays = before[places] == after if len(before) else np.zeros(len(after), dtype=bool)
+    stays[1:] &= places[1:] > places[:-1]
     kept = len(stays) if stays.all() else int(np.argmin(stays))
     removed = np.setdiff1d(np.arange(len(before), dtype=np.int64), places[:kept], assume_unique=True)
     return Changes(removed, kept, len(after) - kept)
+
+
+def _hashes(table: Any) -> npt.NDArray[np.uint64]:
+    parts = [
+        row_hashes(batch)
+        for batch in table.scanner(columns=hashed_columns(table.schema), scan_in_order=True).to_batches()
+    ]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint64)
 
 
 def without(rows: pa.Table, removed: Positions) -> pa.Table:
