@@ -139,10 +139,17 @@ def _duplicates(store: Store, corpus: str, record: Record, doc_id: str) -> list[
     found = []
     for row, me, through in edges:
         other = _other(row, me)
-        earlier = None if through else row["other_id"] == other
-        measured = {name: row[name] for name in ("kind", "similarity", "containment", "shared")}
-        known = {"other_uri": uris.get(other), "other_kept": kept.get(other), "earlier": earlier, "through": through}
-        found.append(Duplicate(asset=record.asset, other_id=other, **known, **measured))
+        found.append(
+            Duplicate(
+                asset=record.asset,
+                other_id=other,
+                other_uri=uris.get(other),
+                other_kept=kept.get(other),
+                earlier=None if through else row["other_id"] == other,
+                through=through,
+                **{name: row[name] for name in ("kind", "similarity", "containment", "shared")},
+            )
+        )
     return found
 
 

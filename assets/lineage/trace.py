@@ -7,6 +7,7 @@ checkpoint in the shards of its own time. Nothing is logged, so nothing can be m
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import pyarrow.compute as pc
 
@@ -60,6 +61,11 @@ class DocumentTrace:
         return tuple(sorted({step for segment in self.segments for step in segment.steps}))
 
     @property
+    def shards(self) -> str:
+        """Identity of the newest shards that held the document."""
+        return self.segments[-1].shards
+
+    @property
     def stream(self) -> str:
         """The stream that the document lies in."""
         return self.segments[-1].stream
@@ -94,13 +100,15 @@ def trace_document(store: Store, checkpoint: Record, doc_id: str) -> DocumentTra
         for row in _spans(store, trained.tokens, doc_id):
             samples = samples_of_span(row["start"], row["length"], trained.sequence_length)
             steps = tuple(steps_in(sampler, trained, row["stream"], samples))
-            found.append(SegmentTrace(trained.shards.digest, row["stream"], row["start"], row["length"], samples, steps))
+            found.append(
+                SegmentTrace(trained.shards.digest, row["stream"], row["start"], row["length"], samples, steps)
+            )
     if not found:
         raise StageError(why_absent(store, segments[-1].tokens, doc_id))
     return DocumentTrace(doc_id, checkpoint.digest, tuple(found))
 
 
-def _spans(store: Store, tokens: Record, doc_id: str) -> list[dict[str, int]]:
+def _spans(store: Store, tokens: Record, doc_id: str) -> list[dict[str, Any]]:
     table, version = store.place(tokens.asset).table("spans"), tokens.tables["spans"].version
     try:
         return list(find_rows(table, version, "doc_id", [doc_id]).to_pylist())
