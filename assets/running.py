@@ -93,7 +93,7 @@ def run_stage(
                 return RunResult(current, reused=True, held=held)
         base = base_of(stage, place, current, wanted)
         grown = wanted.model_copy(update={"base": base.content_version}) if base and stage.grows else wanted
-        earlier = earlier_output(place, grown) or earlier_output(place, wanted)
+        earlier = (earlier_output(place, grown) or earlier_output(place, wanted)) if stage.restores else None
         if earlier is not None:
             with observed(stage, store, workspace, earlier.identity, run, restores=True) as finish:
                 place.publish(earlier)  # back at an earlier declaration: its output is still there

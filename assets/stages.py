@@ -40,6 +40,7 @@ class Stage:
     outside: str | None = None  # "package.module:function" (stage, workspace) → hash of what lies outside the graph
     refreshes: tuple[str, ...] = ()  # roles ("outside" is one) whose changes an earlier output can be built on for
     grows: bool = False  # the earlier output shapes the content: it is part of the identity
+    restores: bool = True  # an earlier output of the same identity may come back; not where events are the content
     hold: str | None = None  # "package.module:function" (stage, store, current, wanted) → why the output stays, or None
     code: int = 1
     modules: tuple[str, ...] = ()
