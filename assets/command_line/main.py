@@ -6,12 +6,13 @@ and exit status 1; a traceback means a defect of Headwater.
 
 import os
 import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+
+from headwater.assets.command_line.guard import clear_errors
+from headwater.assets.command_line.trace import diff, index_app, trace_app
 
 app = typer.Typer(
     name="headwater",
@@ -21,27 +22,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-
-
-def clear_errors(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Turns the errors that people can mend into one message."""
-
-    @wraps(function)
-    def guarded(*arguments: Any, **named: Any) -> Any:
-        from headwater.assets.command_line.errors import mendable
-
-        try:
-            return function(*arguments, **named)
-        except (KeyboardInterrupt, BrokenPipeError):
-            raise typer.Exit(130) from None
-        except Exception as error:
-            message = mendable(error)
-            if message is None:
-                raise
-            typer.secho(message, fg="red", err=True)
-            raise typer.Exit(1) from None
-
-    return guarded
 
 
 @app.command()
@@ -133,6 +113,23 @@ def show(
 
 @app.command()
 @clear_errors
+def migrate() -> None:
+    """Bring a store that an older release wrote up to this one; nothing is computed or removed."""
+    from headwater.assets.storage.migration import migrate as migrate_record
+    from headwater.assets.storage.migration import outdated
+    from headwater.assets.storage.places import Store
+    from headwater.assets.workspace import find_workspace
+
+    workspace = find_workspace()
+    workspace.prepare()
+    records = outdated(Store(workspace.store_url))
+    for place, path in records:
+        migrate_record(place, path)
+    typer.echo(f"Migrated {_count(len(records), 'record')}." if records else "Every record has this release's format.")
+
+
+@app.command()
+@clear_errors
 def summary(pipeline: Annotated[str, typer.Argument(help="Name of a pipeline.")]) -> None:
     """Print the one-screen summary of a materialized pipeline."""
     from headwater.assets.command_line.summary import print_summary
@@ -140,16 +137,9 @@ def summary(pipeline: Annotated[str, typer.Argument(help="Name of a pipeline.")]
     print_summary(pipeline)
 
 
-@app.command()
-@clear_errors
-def trace(
-    document: Annotated[str, typer.Argument(help="A document's id.")],
-    training: Annotated[str, typer.Argument(help="Name of a Training.")],
-) -> None:
-    """Follow a document to the training steps that saw it."""
-    from headwater.assets.command_line.inspect import print_trace
-
-    print_trace(document, training)
+app.add_typer(trace_app, name="trace")
+app.command()(diff)
+app.add_typer(index_app, name="index")
 
 
 @app.command()

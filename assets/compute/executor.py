@@ -62,7 +62,8 @@ class RayExecutor:
         Raises:
             ComputeError: a worker process died more often than ``retries`` allows.
         """
-        if not items:
+        if len(items) <= 1 and not (self.options.gpus or self.options.memory_gb or self.options.address):
+            yield from LocalExecutor().map(function, items)  # nothing to share out: a small refresh starts no Ray
             return
         ray = start_ray(self.options)
         task = ray.remote(_apply).options(**self._demands())

@@ -6,6 +6,7 @@ Nothing stored names an absolute path: every path is relative to the store, so t
 import contextlib
 import io
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -14,7 +15,7 @@ import fsspec
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from headwater.assets.storage.records import Record
+from headwater.assets.storage.records import RECORD_FORMAT, Record
 
 
 class StoreError(Exception):
@@ -86,10 +87,7 @@ class Place:
         try:
             return Record.model_validate_json(text)
         except ValidationError as error:
-            raise StoreError(
-                f"{self.asset}/record.json was not written by this release of Headwater ({error.error_count()} fields "
-                "differ). Move the store aside, or use the release that wrote it."
-            ) from error
+            raise StoreError(f"{self.asset}/record.json {_foreign(text, error.error_count())}") from error
 
     def lost(self, record: Record) -> list[str]:
         """What a record published and someone removed since: names of files and tables."""
@@ -155,3 +153,14 @@ class Place:
 
     def _lance_url(self, path: str) -> str:
         return path if self.store.is_local else str(self.store.fs.unstrip_protocol(path))
+
+
+def _foreign(text: str, differences: int) -> str:
+    """What is wrong with a record that cannot be read, and what to do."""
+    found = re.search(r'"format": ?(\d+)', text)
+    if found and int(found[1]) < RECORD_FORMAT:
+        return "was written by an older release of Headwater. Run: headwater migrate"
+    return (
+        f"was not written by this release of Headwater ({differences} fields differ). Move the store aside, or use the "
+        "release that wrote it."
+    )

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from lance.fragment import FragmentMetadata, write_fragments
 
-from headwater.assets.storage.content import ContentSum, content_of, hashed_columns
+from headwater.assets.storage.content import ContentSum, content_of, hashed_columns, total
 
 FORMAT: Literal["2.1"] = "2.1"  # Lance's file format; stable row ids can only be chosen when a table is created
 
@@ -88,6 +88,16 @@ def content_at(url: str, version: int, positions: Positions) -> ContentSum:
         return ContentSum()
     table = open_table(url, version)
     return content_of(table.take(positions.tolist(), columns=hashed_columns(table.schema)))
+
+
+def content_of_version(url: str, version: int) -> ContentSum:
+    """The content of a whole version, read once.
+
+    Raises:
+        FileNotFoundError: the version is not there.
+    """
+    table = open_table(url, version)
+    return total(content_of(batch) for batch in table.scanner(columns=hashed_columns(table.schema)).to_batches())
 
 
 def table_exists(url: str) -> bool:

@@ -1,0 +1,207 @@
+"""What a refresh costs beside a full run: the same stages over a corpus, nothing changed, and 1 % more documents.
+
+Each phase runs raw → shards in a process of its own, in-process (one core, no Ray), and tells CPU seconds and bytes read
+stage by stage. The target: with 1 % added, the CPU time above that of a refresh of nothing is at most 3 % of the full
+run's. The tokenizer is fitted once, on the first corpus, and held.
+"""
+
+import argparse
+import json
+import os
+import platform
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import cpu_seconds, write_section
+
+from headwater.assets.markdown import markdown_table
+
+PER_FILE = 2_000
+PHASES = ("full", "nothing", "added", "removed")
+TITLES = {
+    "full": "full run",
+    "nothing": "refresh, nothing changed",
+    "added": "refresh, 1 % added",
+    "removed": "refresh, that 1 % removed again",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--documents", type=int, default=100_000, help="documents of the synthetic corpus")
+    parser.add_argument("--default-corpus", action="store_true", help="the installed packages instead, as files")
+    parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder, removed at the end)")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table into this Markdown page")
+    parser.add_argument("--phase", choices=PHASES, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.phase:
+        print(json.dumps(run_phase(given.folder)))
+        return
+    with tempfile.TemporaryDirectory(prefix="headwater-bench-") as temporary:
+        text = compare(given.folder or Path(temporary), given.documents, given.default_corpus)
+    print(f"\n{text}")
+    if given.write:
+        write_section(given.write, "refresh-default" if given.default_corpus else "refresh", text)
+
+
+def compare(folder: Path, documents: int, default_corpus: bool) -> str:
+    """Runs all phases over one corpus and tells the table as Markdown."""
+    say(f"writing {'the installed packages' if default_corpus else f'{documents:,} documents'}")
+    added, megabytes, count = (copy_packages if default_corpus else write_corpus)(folder, documents)
+    measured = {}
+    for phase in PHASES:
+        if phase == "added":
+            for path, held_back in added.items():
+                held_back.rename(path)
+        if phase == "removed":
+            for path in added:
+                path.unlink()
+        say(TITLES[phase])
+        measured[phase] = _in_a_process(folder, phase)
+    return report(measured, megabytes, count)
+
+
+def _in_a_process(folder: Path, phase: str) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--phase", phase, "--folder", str(folder)]
+    environment = os.environ | {"HEADWATER_ENGINE": "local", "OMP_NUM_THREADS": "1", "LANCE_IO_THREADS": "2"}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def run_phase(folder: Path) -> dict[str, Any]:
+    """Materializes every data stage and tells its cost."""
+    from headwater.assets.running import run_stage
+    from headwater.assets.stages import in_order
+    from headwater.assets.storage.places import Store
+    from headwater.assets.workspace import Workspace
+
+    stages = in_order([stage for component in components(folder) for stage in component.stages("refresh")])
+    store, workspace, costs = Store(str(folder / "store")), Workspace(folder), {}
+    for stage in stages:
+        cpu, wall, read = cpu_seconds(), time.perf_counter(), bytes_read()
+        result = run_stage(stage, store, workspace, log=lambda _: None)
+        costs[stage.asset] = {
+            "cpu": cpu_seconds() - cpu,
+            "wall": time.perf_counter() - wall,
+            "read": (bytes_read() - read) / 1e6,
+            "reused": result.reused,
+        }
+    return costs
+
+
+def components(folder: Path) -> list[Any]:
+    """The measured pipeline, at its defaults."""
+    from headwater.assets.corpus.component import Corpus
+    from headwater.assets.fitting.component import Fit
+    from headwater.assets.sharding.component import Shards
+
+    kind = json.loads((folder / "source.json").read_text())
+    deduplication = {"max_lost_share": 1.0}
+    return [
+        Corpus(name="corpus", sources=[kind], held_out={"share": 0.01}, deduplication=deduplication),
+        Fit(name="pairs", corpus="corpus", fit={"kind": "byte_level_bpe", "vocabulary_size": 4096}),
+        Shards(name="packed", corpora=["corpus"], tokenizer="pairs", sequence_length=512),
+    ]
+
+
+def bytes_read() -> float:
+    """Bytes this process has asked the system for, where Linux tells."""
+    path = Path("/proc/self/io")
+    lines = dict(line.split(": ") for line in path.read_text().splitlines()) if path.exists() else {}
+    return float(lines.get("rchar", "nan"))
+
+
+def write_corpus(folder: Path, documents: int) -> tuple[dict[Path, Path], float, int]:
+    """Random prose with 5 % near and 2 % exact duplicates, as JSON lines; the last 1 % is held back."""
+    files, held_back = -(-documents // PER_FILE), {}
+    later = max(files // 100, 1)
+    (folder / "documents").mkdir(parents=True)
+    size = 0
+    for number, lines in enumerate(_files(files + later)):
+        path = folder / "documents" / f"part-{number:05d}.jsonl"
+        if number >= files:
+            held_back[path] = folder / path.name
+        else:
+            size += sum(map(len, lines))
+        held_back.get(path, path).write_text("".join(lines))
+    (folder / "source.json").write_text(json.dumps({"kind": "jsonl", "path": "documents/*.jsonl"}))
+    return held_back, size / 1e6, files * PER_FILE
+
+
+def _files(count: int) -> Iterator[list[str]]:
+    rng, chooser = np.random.default_rng(0), random.Random(0)
+    syllables = [c + v for c in "bcdfghjklmnprstvwz" for v in "aeiou"]
+    words = np.array(["".join(chooser.choices(syllables, k=chooser.randint(1, 4))) for _ in range(20_000)])
+    weights = 1 / np.arange(20, 20_020)
+    weights /= weights.sum()
+    earlier: list[list[str]] = []
+    for _ in range(count):
+        lengths = rng.integers(40, 160, PER_FILE)
+        drawn = np.split(rng.choice(words, lengths.sum(), p=weights), np.cumsum(lengths)[:-1])
+        texts = [list(part) for part in drawn]
+        for place in range(0, PER_FILE, 50) if earlier else ():
+            texts[place] = chooser.choice(earlier)
+            for copy in (1, 2):
+                texts[place + copy] = list(chooser.choice(earlier))
+                texts[place + copy][chooser.randrange(40)] = "changed"
+        earlier = [*earlier[-4_000:], *texts[3::50]]
+        yield [json.dumps({"text": _sentences(text)}) + "\n" for text in texts]
+
+
+def _sentences(words: list[str]) -> str:
+    parts = [" ".join(words[n : n + 9]).capitalize() + "." for n in range(0, len(words), 9)]
+    return " ".join(parts)
+
+
+def copy_packages(folder: Path, documents: int) -> tuple[dict[Path, Path], float, int]:
+    """The default pipeline's corpus as plain files; every hundredth is held back."""
+    from headwater.assets.corpus.options import InstalledPackages
+    from headwater.assets.corpus.reading import list_files
+
+    held_back, size, found = {}, 0, list_files(InstalledPackages(max_megabytes=24), folder)
+    for number, file in enumerate(found):
+        path = folder / "documents" / file.uri
+        target = folder / f"later-{number}" if number % 100 == 99 else path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = Path(file.url.removeprefix("file://")).read_bytes()
+        target.write_bytes(content)
+        size += len(content)
+        if target is not path:
+            held_back[path] = target
+    (folder / "source.json").write_text(json.dumps({"kind": "text_files", "path": "documents/**"}))
+    return held_back, size / 1e6, len(found) - len(held_back)
+
+
+def report(measured: dict[str, dict[str, Any]], megabytes: float, count: int) -> str:
+    """The figures as Markdown."""
+    assets = list(measured["full"])
+    data = [asset for asset in assets if not asset.endswith("tokenizer")]
+    rows = [[asset, *(_cell(measured[phase][asset]) for phase in PHASES)] for asset in assets]
+    total = {phase: sum(measured[phase][asset]["cpu"] for asset in data) for phase in PHASES}
+    read = {phase: sum(measured[phase][asset]["read"] for asset in data) for phase in PHASES}
+    rows.append(["**sum without the fit, CPU s**", *(f"{total[phase]:.2f}" for phase in PHASES)])
+    rows.append(["read, MB", *(f"{read[phase]:,.1f}" for phase in PHASES)])
+    shares = [f"{(total[phase] - total['nothing']) / total['full']:.2%}" for phase in ("added", "removed")]
+    rows.append(["**share of the full run**, less nothing", "", "", *shares])
+    title = f"{count:,} documents, {megabytes:,.0f} MB. CPU seconds of each stage, one core ({platform.machine()})."
+    return f"{title}\n\n{markdown_table(['stage', *(TITLES[phase] for phase in PHASES)], rows)}"
+
+
+def _cell(cost: dict[str, Any]) -> str:
+    return f"{cost['cpu']:.2f}{' (reused)' if cost['reused'] else ''}"
+
+
+def say(text: str) -> None:
+    """A line for whoever waits."""
+    print(f"{text} …", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
