@@ -59,9 +59,7 @@ def _lanes(place: Place, name: str, table: dict[str, Any]) -> tuple[int, int]:
         content = ContentSum()
     else:
         if content.hex() != table["content"]:
-            raise ValueError(
-                f"{place.asset}: the table {name} does not hold what its record names; materialize it again"
-            )
+            raise StoreError(f"{place.asset}: the table {name} does not hold what its record names. Materialize it anew.")
     return content.low, content.high
 
 
