@@ -13,7 +13,7 @@ from headwater.assets.command_line.errors import CommandError
 from headwater.assets.command_line.loading import Loaded, load_workspace, with_upstream
 from headwater.assets.command_line.materialize import headline
 from headwater.assets.lineage.plan import plan
-from headwater.assets.lineage.trace import trace_document, upstream_record
+from headwater.assets.lineage.trace import upstream_record
 from headwater.assets.storage.records import Record
 
 _MARKS = {
@@ -112,19 +112,6 @@ def _facts(record: Record) -> Table:
         if isinstance(value, int | float | str):
             table.add_row(f"[dim]{name}[/]", f"{value:,}" if isinstance(value, int) else str(value))
     return table
-
-
-def print_trace(document: str, training: str) -> None:
-    """Prints where a document's tokens went."""
-    loaded = load_workspace()
-    found = trace_document(loaded.store, loaded.record(f"{training}/checkpoint"), document)
-    typer.echo(f"document  {found.doc_id}")
-    typer.echo(f"stream    {found.stream}, tokens {found.start:,} to {found.start + found.length:,}")
-    typer.echo(f"samples   {found.samples.start:,} to {found.samples.stop - 1:,}")
-    held_out = found.stream.endswith("-held_out")
-    none = "none: it is held out, no step reads it" if held_out else "none: training ended before its turn came"
-    shown = ", ".join(map(str, found.steps[:40])) or none
-    typer.echo(f"steps     {shown}{' …' if len(found.steps) > 40 else ''}")
 
 
 def export_training(training: str, folder: Path, seed: int | None) -> None:
