@@ -248,7 +248,7 @@ def _data_table(data: Iterable[DataChange]) -> Table:
 
 
 def _examples(data: Iterable[DataChange]) -> list[str]:
-    signs = {"added": "[green]+[/]", "removed": "[red]-[/]", "changed": "[yellow]~[/]"}
+    signs = {"added": "[green]+[/]", "removed": "[red]-[/]", "changed": "[yellow]~[/]", "moved": "[dim]>[/]"}
     return [
         f"  {signs[change.change]} {escape(example.uri or '')} [dim]{example.doc_id}[/]"
         for change in data

@@ -14,7 +14,7 @@ from headwater.assets.context import StageError
 from headwater.assets.lineage.consumption import consumption, origins, with_origins
 from headwater.assets.lineage.corpora import corpora_of
 from headwater.assets.lineage.history import records_of, version_name
-from headwater.assets.lineage.influence import ancestors
+from headwater.assets.lineage.influence import ancestors, consumed_roles
 from headwater.assets.lineage.segments import TrainedSegment, trained_segments
 from headwater.assets.lineage.story import Measured, evaluations_of
 from headwater.assets.storage.places import Store
@@ -136,7 +136,8 @@ def _made(store: Store, record: Record) -> Made:
     identity = record.identity
     names = identity.options.get("_inputs", {})
     inputs = {role: {"asset": names.get(role), **item.model_dump()} for role, item in identity.inputs.items()}
-    missing = [a for role, a in names.items() if store.place(a).record(identity.inputs[role].identity) is None]
+    consumed = {names[role]: identity.inputs[role].identity for role in consumed_roles(record)}
+    missing = [asset for asset, digest in consumed.items() if store.place(asset).record(digest) is None]
     return Made(
         asset=record.asset,
         kind=record.kind,

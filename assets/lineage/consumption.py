@@ -31,7 +31,7 @@ CONSUMPTION = pa.schema(
         pa.field("tokens_seen", pa.int64(), nullable=False),
     ]
 )
-_LEDGER = ["doc_id", "uri", "url", "license", "group", "date", "split"]
+_LEDGER = ["doc_id", "content_id", "uri", "url", "license", "group", "date", "split"]
 _CHUNK = 1 << 18
 _NEVER = np.iinfo(np.int64).max
 

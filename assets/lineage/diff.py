@@ -17,10 +17,11 @@ from headwater.assets.storage.places import Store
 from headwater.assets.storage.records import CodeRecord, Record
 
 DIFFERENCE_FILE = "difference.parquet"
-CHANGES = ("added", "removed", "changed", "kept")
+CHANGES = ("added", "removed", "changed", "moved", "kept")
 _EXAMPLES = 5
 _COLUMNS = [
     "doc_id",
+    "content_id",
     "corpus",
     "source",
     "uri",
@@ -44,8 +45,10 @@ class Example:
 
 @dataclass(frozen=True)
 class DataChange:
-    """Documents of one source that were added, removed, changed at their address, or kept; tokens are the second's
-    (of removed ones the first's)."""
+    """Documents of one source that were added, removed, changed at their address, moved to another, or kept.
+
+    Tokens are those of the second checkpoint, of removed documents those of the first.
+    """
 
     source: str
     change: str
@@ -174,38 +177,47 @@ def compare_documents(before: pa.Table, after: pa.Table) -> Iterator[DataChange]
 
 
 def label_documents(before: pa.Table, after: pa.Table) -> pa.Table:
-    """All documents of both tables with their `change`: added, removed, changed or kept.
+    """All documents of both tables with their `change`: added, removed, changed, moved or kept.
 
-    A removed document and an added one at the same address of the same source are one changed document: `doc_id` is the
-    new one, `was_id` the old one.
+    A removed document and an added one of the same source are one: moved where their texts are equal, changed where
+    only their addresses are. Then `doc_id` is the new one, `was_id` the old one.
     """
     old, new = before.select(_COLUMNS).sort_by("doc_id"), after.select(_COLUMNS).sort_by("doc_id")
     stays = pc.is_in(new["doc_id"], value_set=old["doc_id"].combine_chunks())
     gone = old.filter(pc.invert(pc.is_in(old["doc_id"], value_set=new["doc_id"].combine_chunks())))
     fresh = new.filter(pc.invert(stays))
-    came_from = pc.index_in(_place(fresh), value_set=_place(gone), skip_nulls=True)
-    was = gone["doc_id"].take(came_from)
-    replaced = pc.is_in(_place(gone), value_set=_place(fresh), skip_nulls=True)
-    return pa.concat_tables(
-        [
-            _labelled(fresh, pc.if_else(pc.is_valid(was), "changed", "added"), was),
-            _labelled(gone.filter(pc.invert(replaced)), "removed"),
-            _labelled(new.filter(stays), "kept"),
-        ]
-    )
+    moved, fresh, gone = _paired(fresh, gone, "content_id", "moved")
+    changed, fresh, gone = _paired(fresh, gone, "uri", "changed")
+    parts = [
+        moved,
+        changed,
+        _labelled(fresh, "added"),
+        _labelled(gone, "removed"),
+        _labelled(new.filter(stays), "kept"),
+    ]
+    return pa.concat_tables(parts)
 
 
-def _place(rows: pa.Table) -> pa.Array:
-    """What tells addresses apart: corpus, source and uri as one text; null where the address is not known."""
-    joined = pc.binary_join_element_wise(rows["corpus"], rows["source"], rows["uri"], "\t")
+def _paired(fresh: pa.Table, gone: pa.Table, column: str, change: str) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """New documents that an old one of the same source equals in a column, and what is left of both."""
+    new, old = _key(fresh, column), _key(gone, column)
+    found = pc.index_in(new, value_set=old, skip_nulls=True)
+    paired = pc.is_valid(found)
+    was = gone["doc_id"].take(found.filter(paired))
+    left = gone.filter(pc.invert(pc.is_in(old, value_set=new, skip_nulls=True)))
+    return _labelled(fresh.filter(paired), change, was), fresh.filter(pc.invert(paired)), left
+
+
+def _key(rows: pa.Table, column: str) -> pa.Array:
+    """Corpus, source and a column as one text; null where one of them is not known."""
+    joined = pc.binary_join_element_wise(rows["corpus"], rows["source"], rows[column], "\t")
     return joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined
 
 
-def _labelled(rows: pa.Table, change: Any, was: Any = None) -> pa.Table:
-    if isinstance(change, str):
-        change = pa.array([change] * rows.num_rows, pa.string())
+def _labelled(rows: pa.Table, change: str, was: Any = None) -> pa.Table:
+    named = pa.array([change] * rows.num_rows, pa.string())
     was = pa.nulls(rows.num_rows, pa.string()) if was is None else was
-    return rows.append_column("change", change).append_column("was_id", was)
+    return rows.append_column("change", named).append_column("was_id", was)
 
 
 def export_difference(store: Store, first: Record, second: Record, folder: Path) -> tuple[Path, int]:

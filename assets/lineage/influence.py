@@ -66,7 +66,7 @@ def ancestors(store: Store, record: Record) -> Iterator[tuple[Record, tuple[str,
 
 
 def _sources(store: Store, record: Record) -> Iterator[Record]:
-    for role in record.identity.options.get("_inputs", {}):
+    for role in consumed_roles(record):
         try:
             yield consumed_record(store, record, role)
         except StageError:
@@ -76,6 +76,11 @@ def _sources(store: Store, record: Record) -> Iterator[Record]:
             yield from (trained.shards for trained in trained_segments(store, record))
         except StageError:
             return
+
+
+def consumed_roles(record: Record) -> list[str]:
+    """Roles in which a record consumed other outputs; an optional input that was not there yet has none."""
+    return [role for role in record.identity.options.get("_inputs", {}) if role in record.identity.inputs]
 
 
 def _judge(store: Store, record: Record, doc_id: str) -> tuple[str, bool] | None:
