@@ -5,6 +5,10 @@ from typing import ClassVar
 from headwater.assets.component import StageComponent
 from headwater.assets.stages import Check, Stage
 from headwater.assets.training.declaration import TrainingOptions
+from headwater.assets.training.options import PromoteOptions
+
+# What decides the samples of a retraining; a training that only ever begins anew does not depend on it.
+_CONTINUING = ("headwater.assets.training.course", "headwater.assets.training.growth")
 
 
 class Training(StageComponent):
@@ -13,39 +17,63 @@ class Training(StageComponent):
     options_type: ClassVar[type[TrainingOptions]] = TrainingOptions
 
     def stages(self, pipeline: str) -> list[Stage]:
-        """One stage: checkpoint."""
+        """The checkpoint, and where promotion is declared which one is current."""
+        return [self._checkpoint(pipeline), *([self._current(pipeline)] if self.options.promote else [])]
+
+    def _checkpoint(self, pipeline: str) -> Stage:
         options: TrainingOptions = self.options
-        return [
-            Stage(
-                name=options.name,
-                stage="checkpoint",
-                kind="Training",
-                function="headwater.assets.training.stage:materialize_checkpoint",
-                options=options,
-                determining=options.model_dump(mode="json", include={"backbone", "recipe", "sampling", "seeds"}),
-                inputs={"shards": f"{options.shards}/shards"},
-                outside="headwater.assets.training.stage:initial_weights_fingerprint",
-                modules=(
-                    "headwater.models.backbones",
-                    "headwater.models.objectives",
-                    "headwater.models.trainer",
-                    "headwater.models.hugging_face",
-                    "headwater.assets.training.replicate",
-                    "headwater.assets.sharding.loader",
-                    "headwater.assets.sharding.packing",
-                    "headwater.assets.sharding.reader",
-                    "headwater.assets.sharding.sampling",
-                    "headwater.assets.sharding.order",
-                    "headwater.assets.sharding.mixture",
-                ),
-                libraries=("torch",),
-                checks=(
-                    Check("learned", "The loss ends finite and below where it began.", blocking=True),
-                    Check("spikes", "No loss or gradient spike was recorded."),
-                ),
-                pipeline=pipeline,
-                description=options.description or "Weights and exact-resume state for each seed, with curves.",
-                kinds=("pytorch",),
-                **options.common(),
-            )
-        ]
+        return Stage(
+            name=options.name,
+            stage="checkpoint",
+            kind="Training",
+            function="headwater.assets.training.stage:materialize_checkpoint",
+            options=options,
+            determining=options.determining,
+            inputs={"shards": f"{options.shards}/shards"},
+            outside="headwater.assets.training.stage:initial_weights_fingerprint",
+            refreshes=("shards",) if options.continued else (),
+            grows=options.continued is not None,
+            hold="headwater.assets.training.waiting:reason_to_wait" if options.retrain else None,
+            modules=(
+                "headwater.models.backbones",
+                "headwater.models.objectives",
+                "headwater.models.trainer",
+                "headwater.models.hugging_face",
+                "headwater.assets.training.replicate",
+                *(_CONTINUING if options.continued else ()),
+                "headwater.assets.sharding.loader",
+                "headwater.assets.sharding.packing",
+                "headwater.assets.sharding.reader",
+                "headwater.assets.sharding.sampling",
+                "headwater.assets.sharding.order",
+                "headwater.assets.sharding.mixture",
+            ),
+            libraries=("torch",),
+            checks=(
+                Check("learned", "The loss ends finite and below where it began.", blocking=True),
+                Check("spikes", "No loss or gradient spike was recorded."),
+            ),
+            pipeline=pipeline,
+            description=options.description or "Weights and exact-resume state for each seed, with curves.",
+            kinds=("pytorch",),
+            **options.common(),
+        )
+
+    def _current(self, pipeline: str) -> Stage:
+        options: TrainingOptions = self.options
+        return Stage(
+            name=options.name,
+            stage="current",
+            kind="Training",
+            function="headwater.assets.training.promotion:materialize_current",
+            options=options.promote or PromoteOptions(),
+            inputs={"checkpoint": f"{options.name}/checkpoint"},
+            restores=False,
+            modules=("headwater.assets.training.comparing", "headwater.models.scoring"),
+            libraries=("torch",),
+            checks=(Check("promotion", "The latest checkpoint held its own against the current one."),),
+            pipeline=pipeline,
+            description="Which checkpoint is current: the latest that forgot nothing, unless someone said otherwise.",
+            kinds=("pytorch",),
+            **options.common(),
+        )

@@ -19,11 +19,22 @@ class TrackingError(Exception):
 
 
 class Curve:
-    """Appends step reports to ``curve.jsonl`` and to trackers; resumes by forgetting steps that will be made again."""
+    """Appends step reports to ``curve.jsonl`` and to trackers; resumes by forgetting steps that will be made again.
 
-    def __init__(self, folder: Path, from_step: int, trackers: Sequence[str] = (), run_name: str = "") -> None:
+    A training that goes on from another's state begins with the steps that led there, read from the folder ``before``.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        from_step: int,
+        trackers: Sequence[str] = (),
+        run_name: str = "",
+        before: Path | None = None,
+    ) -> None:
         self.path = folder / CURVE
-        kept = [line for line in read_curve(folder) if line["step"] < from_step]
+        known = read_curve(folder) or (read_curve(before) if before else [])
+        kept = [line for line in known if line["step"] < from_step]
         temporary = self.path.with_suffix(".part")
         temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
         temporary.replace(self.path)

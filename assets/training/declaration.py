@@ -1,13 +1,14 @@
 """What a declaration may say about a training: on which shards, which backbone, by which recipe, from which seeds."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from headwater.assets.options import NAME, ComponentOptions, Options
 from headwater.assets.sharding.options import SamplingOptions
+from headwater.assets.training.options import Continued, PromoteOptions, RetrainOptions
 from headwater.models.backbones.options import DecoderOptions
-from headwater.models.trainer.options import RecipeOptions
+from headwater.models.trainer.options import InfiniteOptions, RecipeOptions
 
 
 class HuggingFaceFolder(Options):
@@ -44,6 +45,22 @@ class TrainingStageOptions(Options):
         return seeds
 
 
+def _require_a_constant_phase(recipe: RecipeOptions) -> None:
+    schedule = recipe.schedule
+    if not isinstance(schedule, InfiniteOptions):
+        raise ValueError(f"retrain.how: continue needs recipe.schedule.kind: infinite, not {schedule.kind}")
+    if schedule.anneal_from is not None:
+        raise ValueError(
+            "retrain.how: continue anneals in the last anneal_steps of each run: leave out schedule.anneal_from"
+        )
+    least = schedule.warmup_steps + schedule.cooldown_steps + schedule.anneal_steps
+    if recipe.steps < least:
+        raise ValueError(
+            f"recipe.steps is {recipe.steps}: warm-up, cooldown and annealing alone take {least}. "
+            "Train for more steps, or shorten them in recipe.schedule"
+        )
+
+
 class TrainingOptions(ComponentOptions, TrainingStageOptions):
     """A network trained on shards, a checkpoint per seed, resumable at any step."""
 
@@ -51,6 +68,33 @@ class TrainingOptions(ComponentOptions, TrainingStageOptions):
     tracking: list[Literal["tensorboard", "mlflow"]] = Field(
         ["tensorboard"], description="Where curves go besides the asset's page; mlflow needs the extra `mlflow`."
     )
+
+    retrain: RetrainOptions | None = Field(
+        None, description="When and how it follows refreshed shards; unset: trained anew at every change of them."
+    )
+    promote: PromoteOptions | None = Field(
+        None,
+        description="Adds the asset `current`: the latest checkpoint that held its own against the one before; unset: "
+        "no such asset.",
+    )
+
+    @property
+    def continued(self) -> Continued | None:
+        """How retrainings go on from earlier ones; None when they begin anew."""
+        how = self.retrain.how if self.retrain else None
+        return how if isinstance(how, Continued) else None
+
+    @property
+    def determining(self) -> dict[str, Any]:
+        """What decides the weights, as JSON values: when to retrain does not, how to continue does."""
+        decided = self.model_dump(mode="json", include={"backbone", "recipe", "sampling", "seeds"})
+        return decided | ({"continue": self.continued.model_dump(mode="json")} if self.continued else {})
+
+    @model_validator(mode="after")
+    def _can_be_continued(self) -> Self:
+        if self.continued:
+            _require_a_constant_phase(self.recipe)
+        return self
 
     def references(self) -> list[tuple[tuple[int | str, ...], str, str]]:
         """See :class:`ComponentOptions`."""

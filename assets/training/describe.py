@@ -9,6 +9,7 @@ from headwater.assets.markdown import markdown_table
 from headwater.assets.plots import loss_curve, thumbnail
 from headwater.assets.stages import Outcome
 from headwater.assets.storage.records import CheckRecord
+from headwater.assets.training.course import Course
 from headwater.assets.training.curves import read_curve
 from headwater.assets.training.replicate import Replicate
 from headwater.models.backbones.decoder import parameter_count
@@ -48,6 +49,32 @@ def describe_training(outcome: Outcome, replicates: list[Replicate]) -> None:
     header = ["seed", "final loss (nats per token)", "tokens", "tokens per second", "spikes"]
     outcome.markdown["replicates"] = markdown_table(header, rows)
     outcome.checks = _checks(starts, ends, spikes, first.recipe.steps)
+
+
+def describe_course(outcome: Outcome, course: Course) -> None:
+    """Adds where the constant phase ends, and what a retraining took up, replayed and saw for the first time."""
+    if course.constant_until is None:
+        return
+    outcome.metrics["constant_steps"] = course.constant_until
+    if course.base is None or course.growth is None:
+        return
+    own, growth = course.segments[-1], course.growth
+    steps = course.constant_until - own.first_step
+    outcome.metrics |= {
+        "continued_from": course.base.digest,
+        "new_tokens": growth.new_tokens,
+        "new_steps": steps,
+    }
+    total = sum(share.weight for share in own.streams)
+    rows = [
+        [s.stream, "new" if growth.has_new(s) else "replayed", s.first, s.samples, f"{100 * s.weight / total:.1f} %"]
+        for s in own.streams
+    ]
+    outcome.markdown["continued"] = (
+        f"Goes on from checkpoint {course.base.digest[:8]} at step {own.first_step:,}: {steps:,} steps at the constant "
+        f"rate for {growth.new_tokens:,} new tokens, then annealing.\n\n"
+        + markdown_table(["stream", "samples", "first", "number", "share"], rows)
+    )
 
 
 def _checks(starts: list[float], ends: list[float], spikes: int, steps: int) -> list[CheckRecord]:

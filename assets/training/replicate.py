@@ -21,9 +21,11 @@ from headwater.models.hugging_face import import_llama
 from headwater.models.objectives.next_token import NextToken
 from headwater.models.trainer.options import RecipeOptions
 from headwater.models.trainer.reports import NonFiniteLoss, StepReport
+from headwater.models.trainer.state import saved_step
 from headwater.models.trainer.trainer import Trainer
 
 STATE = "state"
+CONSTANT = "constant"  # the state at the end of the constant phase, from which a retraining goes on
 FAILURE = "non_finite.json"
 
 
@@ -38,6 +40,8 @@ class Replicate:
     recipe: RecipeOptions
     end_of_text: int
     initial: str | None = None  # Hugging Face folder to start from
+    constant_until: int | None = None  # step whose state is kept for retrainings, before annealing
+    base: Path | None = None  # the replicate's folder in the checkpoint whose constant phase goes on; only read
     trackers: tuple[str, ...] = ()
     name: str = ""
 
@@ -63,12 +67,13 @@ def train(
             watch(report)
 
     trainer = Trainer(replicate.recipe, initial_model(replicate), NextToken(), loader, device=device, on_step=on_step)
-    state = replicate.folder / STATE
-    from_step = trainer.resume(state)
+    from_step = _take_up(trainer, replicate)
     if rank == 0:
-        curve = Curve(replicate.folder, from_step, replicate.trackers, replicate.name)
+        curve = Curve(replicate.folder, from_step, replicate.trackers, replicate.name, before=replicate.base)
     try:
-        return trainer.run(state).step
+        if replicate.constant_until is not None and trainer.step < replicate.constant_until:
+            trainer.run(replicate.folder / CONSTANT, until=replicate.constant_until)
+        return trainer.run(replicate.folder / STATE).step
     except NonFiniteLoss as error:
         if rank == 0:
             (replicate.folder / FAILURE).write_text(json.dumps(_failure(error)))
@@ -76,6 +81,21 @@ def train(
     finally:
         if curve is not None:
             curve.close()
+
+
+def states_of(replicate: Replicate) -> list[Path]:
+    """Where a state to go on from may lie: the furthest first, the base's last."""
+    own = [replicate.folder / STATE, replicate.folder / CONSTANT]
+    return [*own, replicate.base / CONSTANT] if replicate.base else own
+
+
+def reached(replicate: Replicate) -> int:
+    """The step at which training goes on, or 0."""
+    return next((step for folder in states_of(replicate) if (step := saved_step(folder))), 0)
+
+
+def _take_up(trainer: Trainer, replicate: Replicate) -> int:
+    return next((step for folder in states_of(replicate) if (step := trainer.resume(folder))), 0)
 
 
 def initial_model(replicate: Replicate) -> Decoder:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +12,22 @@ from headwater.assets.compute.training_workers import run_on_workers
 from headwater.assets.context import StageContext, StageError
 from headwater.assets.sharding.options import MixtureEntry
 from headwater.assets.sharding.reader import ShardReader
-from headwater.assets.sharding.sampling import Sampler, Segment, segment_over
+from headwater.assets.sharding.sampling import Sampler, segment_over
 from headwater.assets.stages import Outcome, Stage
 from headwater.assets.storage.content import digest_of
-from headwater.assets.storage.records import Record
 from headwater.assets.storage.tables import read_table
 from headwater.assets.tokenization.spans import documents_of_sample
 from headwater.assets.tokenization.stage import stream_name
+from headwater.assets.training.course import Course, continued_course, first_course
 from headwater.assets.training.curves import read_curve
 from headwater.assets.training.declaration import HuggingFaceFolder, TrainingOptions
-from headwater.assets.training.describe import describe_training
-from headwater.assets.training.replicate import FAILURE, STATE, Replicate, train
+from headwater.assets.training.describe import describe_course, describe_training
+from headwater.assets.training.replicate import CONSTANT, FAILURE, STATE, Replicate, reached, train
 from headwater.assets.workspace import Workspace
 from headwater.models.backbones.options import DecoderOptions
 from headwater.models.hugging_face import import_llama
 from headwater.models.trainer.reports import StepReport
-from headwater.models.trainer.state import saved_step
+from headwater.models.trainer.state import place
 
 
 def initial_weights_fingerprint(stage: Stage, workspace: Workspace) -> str:
@@ -48,21 +49,22 @@ def materialize_checkpoint(context: StageContext) -> Outcome:
         StageError: the loss or gradient stopped being a number; names the documents of the step.
     """
     options: TrainingOptions = context.stage.options  # type: ignore[assignment]
-    replicates = [_replicate(context, options, seed) for seed in options.seeds]
+    shards = context.inputs["shards"]
+    reader = ShardReader(context.store.place(shards.asset).folder(shards.digest))
+    course = _course(context, options, reader)
+    replicates = [_replicate(context, options, reader, course, seed) for seed in options.seeds]
     for replicate in replicates:
         _train(context, replicate)
     outcome = Outcome(files=_files(context.folder, replicates))
     weights = {name: sha for name, sha in outcome.files.items() if name.endswith("model.safetensors")}
     outcome.content = digest_of(weights)
     describe_training(outcome, replicates)
+    describe_course(outcome, course)
     return outcome
 
 
-def _replicate(context: StageContext, options: TrainingOptions, seed: int) -> Replicate:
+def _course(context: StageContext, options: TrainingOptions, reader: ShardReader) -> Course:
     shards = context.inputs["shards"]
-    place = context.store.place(shards.asset)
-    folder = place.folder(shards.digest)
-    reader = ShardReader(folder)
     mixture = [
         MixtureEntry(stream=stream_name(entry["name"], "train"), weight=entry["weight"])
         for entry in shards.identity.options["mixture"]
@@ -71,22 +73,29 @@ def _replicate(context: StageContext, options: TrainingOptions, seed: int) -> Re
         segment = segment_over(reader.index, mixture, options.sampling, options.recipe.batch_size)
     except ValueError as error:  # a corpus of the mixture gave no training tokens
         raise StageError(f"{context.stage.asset}: {error}. Look at the streams of {shards.asset}.") from error
+    segment = replace(segment, shards=shards.digest)
+    if options.continued and context.base is not None:
+        return continued_course(context, segment, options.recipe, options.continued)
+    return first_course(segment, options.recipe, options.continued)
+
+
+def _replicate(
+    context: StageContext, options: TrainingOptions, reader: ShardReader, course: Course, seed: int
+) -> Replicate:
     decoder, initial = _backbone(context, options, reader)
     return Replicate(
         folder=context.folder / f"seed_{seed}",
-        shards=folder,
-        segments=(_with_version(segment, shards),),
+        shards=reader.folder,
+        segments=course.segments,
         decoder=decoder,
-        recipe=options.recipe.model_copy(update={"seed": seed}),
+        recipe=course.recipe.model_copy(update={"seed": seed}),
         end_of_text=reader.index.end_of_text,
         initial=initial,
+        constant_until=course.constant_until,
+        base=Path(context.place.folder(course.base.digest)) / f"seed_{seed}" if course.base else None,
         trackers=tuple(options.tracking),
         name=f"{context.stage.name} seed {seed}",
     )
-
-
-def _with_version(segment: Segment, shards: Record) -> Segment:
-    return Segment.from_record({**segment.to_record(), "shards": shards.digest})
 
 
 def _backbone(
@@ -122,13 +131,13 @@ def _refuse_misfit(context: StageContext, decoder: DecoderOptions, vocabulary: i
 
 
 def _train(context: StageContext, replicate: Replicate) -> None:
-    steps, state = replicate.recipe.steps, replicate.folder / STATE
-    if (saved_step(state) or 0) >= steps:
+    steps, start = replicate.recipe.steps, reached(replicate)
+    if start >= steps:
         return
     compute = context.stage.compute
     try:
         label = f"{context.stage.asset} seed {replicate.recipe.seed}"
-        with context.progress(steps, "steps", label, start=saved_step(state) or 0) as bar:
+        with context.progress(steps, "steps", label, start=start) as bar:
             if compute.workers > 1:
                 run_on_workers(train, replicate, compute, lambda: _follow(bar, replicate.folder))
             else:
@@ -170,8 +179,10 @@ def _blame(context: StageContext, replicate: Replicate, failure: dict[str, Any])
 def _files(folder: Path, replicates: list[Replicate]) -> dict[str, str]:
     found = {}
     for replicate in replicates:
-        final = replicate.folder / STATE / f"step-{replicate.recipe.steps:08d}"
-        for path in sorted(final.iterdir()):
+        states = [place(replicate.folder / STATE, replicate.recipe.steps)]
+        if replicate.constant_until is not None:
+            states.append(place(replicate.folder / CONSTANT, replicate.constant_until))
+        for path in sorted(path for state in states for path in state.iterdir()):
             found[path.relative_to(folder).as_posix()] = _sha256(path)
     return found
 
