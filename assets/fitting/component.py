@@ -15,13 +15,16 @@ class Fit(StageComponent):
     def stages(self, pipeline: str) -> list[Stage]:
         """One stage: tokenizer."""
         options: FitOptions = self.options
+        decided = FitStageOptions(fit=options.fit, refit=options.refit)
         return [
             Stage(
                 name=options.name,
                 stage="tokenizer",
                 kind="Fit",
                 function="headwater.assets.fitting.stage:materialize_tokenizer",
-                options=FitStageOptions(fit=options.fit),
+                options=decided,
+                determining=decided.determining,
+                hold="headwater.assets.fitting.hold:hold_tokenizer",
                 inputs={"corpus": f"{options.corpus}/deduplicated"},
                 outside="headwater.assets.fitting.stage:file_fingerprint",
                 modules=("headwater.assets.fitting.byte_level_bpe", "headwater.assets.fitting.tokenizers"),

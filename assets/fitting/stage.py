@@ -9,6 +9,7 @@ from headwater.assets.context import StageContext, StageError
 from headwater.assets.corpus.view import kept_ledger, open_corpus, texts_of
 from headwater.assets.fitting.byte_level_bpe import draw_sample, fit_byte_level_bpe
 from headwater.assets.fitting.declaration import FitStageOptions
+from headwater.assets.fitting.drift import measured_at_fit
 from headwater.assets.fitting.options import ByteLevelBpeOptions, TokenizerFileOptions
 from headwater.assets.fitting.tokenizers import FittedTokenizer, check_tokenizer, load_tokenizer_file
 from headwater.assets.markdown import markdown_table
@@ -50,6 +51,8 @@ def materialize_tokenizer(context: StageContext) -> Outcome:
         "end_of_text": fitted.end_of_text,
         "pad": fitted.pad,
     }
+    if (density := measured_at_fit(context, fitted)) is not None:
+        outcome.metrics["bytes_per_token"] = round(density, 4)
     outcome.markdown["longest tokens"] = _longest_tokens(fitted)
     return outcome
 

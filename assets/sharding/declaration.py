@@ -9,9 +9,17 @@ from headwater.assets.sharding.options import ShardsOptions as PackingOptions
 
 
 class TokensOptions(Options):
-    """What decides the token tables."""
+    """What decides the token tables, and how a refresh numbers what it adds."""
 
     corpora: list[str] = Field(description="Corpora, in the order of their streams.")
+    sequence_length: int = Field(1024, description="Documents added by a refresh begin at a multiple of it.")
+    repack: int = Field(1, description="Edition of the numbering.")
+    tokenizer_drift: float = Field(0.1, description="Loss of bytes per token that the check lets pass.")
+
+    @property
+    def determining(self) -> dict[str, Any]:
+        """What the rows of a full run depend on; the rest is a matter of numbering and of a check."""
+        return {"corpora": self.corpora}
 
 
 class MixtureWeight(Options):
@@ -25,6 +33,12 @@ class ShardStageOptions(PackingOptions):
     """What decides the shards and what they say about the mixture."""
 
     mixture: list[MixtureWeight] = Field(description="Share of each corpus in training.")
+    empty_share: float = Field(0.1, description="Share of samples a repack would save that the check lets pass.")
+
+    @property
+    def determining(self) -> dict[str, Any]:
+        """What the shards depend on; the rest is a matter of a check."""
+        return self.model_dump(mode="json", exclude={"empty_share"})
 
 
 class ShardsOptions(ComponentOptions, PackingOptions):
@@ -34,6 +48,28 @@ class ShardsOptions(ComponentOptions, PackingOptions):
         description="Corpora and their weights: names, or {name: …, weight: …}. Weights are shares of training samples."
     )
     tokenizer: str = Field(pattern=NAME, description="The Fit whose tokenizer encodes the documents.")
+    repack: int = Field(
+        1,
+        description="Edition of the numbering. Refreshes append and leave holes; another number here lays all "
+        "documents close together again, under new sample numbers.",
+    )
+    empty_share: float = Field(
+        0.1,
+        description="The check `repack` warns when withdrawn documents and the ends of additions leave more than this "
+        "share of all samples empty.",
+    )
+    tokenizer_drift: float = Field(
+        0.1,
+        description="The check `tokenizer_drift` warns when the bytes per token have fallen by more than this share "
+        "since the tokenizer was fitted.",
+    )
+
+    @field_validator("empty_share", "tokenizer_drift")
+    @classmethod
+    def _shares(cls, value: float) -> float:
+        if not 0 <= value <= 1:
+            raise ValueError(f"{value:g} is no share: say a number from 0 to 1")
+        return value
 
     @field_validator("corpora", mode="before", json_schema_input_type=list[str | MixtureWeight] | str)
     @classmethod

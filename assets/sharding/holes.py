@@ -7,17 +7,19 @@ withdrawn span are written anew, from themselves: the token tables may have lost
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from headwater.assets.sharding.packing import ShardPlan, Span, pack_blocks
 from headwater.assets.sharding.reader import ShardReader
 from headwater.assets.sharding.shards import ShardEntry, write_shard
 
 
-def touched_by(entry: ShardEntry, spans: Sequence[Span], sequence_length: int) -> bool:
-    """Whether a shard holds a token of one of its stream's `spans`."""
+def touching(entry: ShardEntry, spans: npt.NDArray[np.int64], sequence_length: int) -> tuple[Span, ...]:
+    """Those of its stream's `spans` (n, 2: first token and number, ascending and apart) that a shard has a token of."""
     start = entry.first_sample * sequence_length
-    stop = start + entry.valid
-    return any(length > 0 and first < stop and first + length > start for first, length in spans)
+    first = np.searchsorted(spans.sum(axis=1), start, side="right")
+    last = np.searchsorted(spans[:, 0], start + entry.valid, side="left")
+    return tuple((int(begin), int(length)) for begin, length in spans[first:last] if length)
 
 
 def punch_holes(reader: ShardReader, entry: ShardEntry, spans: Sequence[Span], target: str) -> ShardEntry:

@@ -37,10 +37,8 @@ class Loader:
                 )
         self.reader, self.sampler, self.end_of_text = reader, sampler, end_of_text
         self.rank, self.world = rank, world
-        self._place = np.arange(reader.sequence_length)
         known = [name for name in sampler.streams if name in reader.streams]
-        self._valid = {name: reader.valid_tokens(name) for name in known}
-        self._holes = {name: reader.masked_spans(name) for name in known}
+        self._empty = {name: reader.empty_spans(name) for name in known}
 
     def __call__(self, step: int) -> dict[str, torch.Tensor]:
         mine = share_of_rank(self.sampler.batch_size(step), self.rank, self.world)
@@ -69,11 +67,9 @@ class Loader:
         """Take padding and withdrawn spans out of the loss; most samples touch neither."""
         length = self.reader.sequence_length
         starts, stops = ids * length, (ids + 1) * length
-        for at in np.flatnonzero(stops > self._valid[stream]):
-            mask[rows[at]] = starts[at] + self._place < self._valid[stream]
-        holes = self._holes[stream]
-        first = np.searchsorted(holes[:, 1], starts, side="right")
-        last = np.searchsorted(holes[:, 0], stops, side="left")
+        empty = self._empty[stream]
+        first = np.searchsorted(empty[:, 1], starts, side="right")
+        last = np.searchsorted(empty[:, 0], stops, side="left")
         for at in np.flatnonzero(first < last):
-            for begin, end in holes[first[at] : last[at]] - starts[at]:
+            for begin, end in empty[first[at] : last[at]] - starts[at]:
                 mask[rows[at], max(begin, 0) : end] = False

@@ -2,8 +2,8 @@
 
 Sample `i` of a stream is its tokens `i * length` to `(i + 1) * length`: a number that never changes, as streams only
 grow at their end. The last sample is filled with the pad token where the stream ends, and the number of valid tokens is
-stored; when the stream grows, the sample is completed under the same number. A withdrawn span stays in place as a hole
-of pad tokens. Documents are told apart by the end-of-text token before each.
+stored; when the stream grows, it goes on with a new sample. A withdrawn span stays in place as a hole of pad tokens.
+Documents are told apart by the end-of-text token before each.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -35,17 +35,24 @@ class Block:
     masked: tuple[Span, ...] = ()
 
 
-def plan_shards(total_tokens: int, sequence_length: int, block_samples: int, shard_samples: int) -> list[ShardPlan]:
+def plan_shards(
+    total_tokens: int,
+    sequence_length: int,
+    block_samples: int,
+    shard_samples: int,
+    first_sample: int = 0,
+    first_number: int = 0,
+) -> list[ShardPlan]:
     """The shards of a stream of `total_tokens`, each of which can be written by a task of its own.
 
-    `shard_samples` is a multiple of `block_samples`. A longer stream has the same shards and more; only the last one,
-    where it was not full, grows.
+    `shard_samples` is a multiple of `block_samples`. Where a stream goes on, its shards so far hold the samples below
+    `first_sample` and the numbers below `first_number`.
     """
     if shard_samples % block_samples:
         raise ValueError(f"a shard of {shard_samples} samples does not consist of whole blocks of {block_samples}")
     samples = -(-total_tokens // sequence_length)
     plans = []
-    for number, first in enumerate(range(0, samples, shard_samples)):
+    for number, first in enumerate(range(first_sample, samples, shard_samples), first_number):
         held = min(shard_samples, samples - first)
         stop = min(total_tokens, (first + held) * sequence_length)
         plans.append(ShardPlan(number, first * sequence_length, stop, first, held))

@@ -5,12 +5,14 @@ by a single vectorised indexing of rows that begin anywhere in the file, so no b
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import fsspec
 import numpy as np
 
+from headwater.assets.sharding.packing import Span
 from headwater.assets.sharding.shards import ShardEntry, ShardError, read_index
 
 # Blocks kept from a remote store: as many as an order's window holds.
@@ -29,6 +31,7 @@ class _Stream:
     total: int  # samples
     valid: int  # tokens
     masked: np.ndarray  # (holes, 2): first token and end, ordered
+    empty: np.ndarray  # (n, 2): the same of all that is no token of a document
 
 
 class ShardReader:
@@ -54,12 +57,19 @@ class ShardReader:
         return self.index.streams()
 
     def valid_tokens(self, stream: str) -> int:
-        """Tokens of the stream: all but the filling of its last sample; withdrawn ones are counted."""
+        """Tokens of the stream: all but the filling of last samples; withdrawn ones are counted."""
         return self._stream(stream).valid
 
     def masked_spans(self, stream: str) -> np.ndarray:
         """Withdrawn spans of the stream: int64 (holes, 2), first token and the one after the last, in order."""
         return self._stream(stream).masked
+
+    def empty_spans(self, stream: str) -> np.ndarray:
+        """All that is no token of a document: withdrawn spans, and the filling of each last sample before additions.
+
+        int64 (n, 2), first token and the one after the last, in order.
+        """
+        return self._stream(stream).empty
 
     def samples(self, stream: str, ids: np.ndarray) -> np.ndarray:
         """Tokens of the samples `ids` (any order, repeats allowed): (n, sequence_length) of the index's dtype."""
@@ -94,6 +104,8 @@ class ShardReader:
         if not np.array_equal(first, np.cumsum(samples) - samples):
             raise ShardError(f"{self.folder}: the shards of stream {name} have gaps: materialize the shards again")
         holes = sorted(span for _, block in blocks for span in block.masked)
+        length = self.sequence_length
+        filling = [(b.first_sample * length + b.valid, b.samples * length - b.valid) for _, b in blocks]
         return _Stream(
             first_sample=first,
             offset=np.array([block.offset for _, block in blocks], dtype=np.int64),
@@ -102,7 +114,8 @@ class ShardReader:
             shards=shards,
             total=int(samples.sum()),
             valid=sum(block.valid for _, block in blocks),
-            masked=np.array([(start, start + length) for start, length in holes], dtype=np.int64).reshape(-1, 2),
+            masked=_ranges(holes),
+            empty=_ranges(sorted([*holes, *(span for span in filling if span[1])])),
         )
 
     def _gather(self, blocks: _Stream, block: np.ndarray, row: np.ndarray, result: np.ndarray) -> None:
@@ -159,3 +172,8 @@ class ShardReader:
         if len(self._blocks) > _CACHED_BLOCKS:
             self._blocks.popitem(last=False)
         return self._blocks[key]
+
+
+def _ranges(spans: Sequence[Span]) -> np.ndarray:
+    """Spans as rows of first token and end."""
+    return np.array([(start, start + length) for start, length in spans], dtype=np.int64).reshape(-1, 2)

@@ -1,29 +1,45 @@
-"""shards: streams of tokens cut into samples and written as tars, each shard a task of its own."""
+"""shards: streams of tokens cut into samples and written as tars, each shard a task of its own.
 
-from collections.abc import Iterator
+A refresh keeps the shards that nothing was withdrawn from, byte by byte; writes those anew that lose a span; and adds
+shards for what the streams gained.
+"""
+
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from headwater.assets.context import StageContext, StageError
+from headwater.assets.context import Rebuild, StageContext, StageError
 from headwater.assets.fitting.stage import open_tokenizer
-from headwater.assets.markdown import markdown_table
 from headwater.assets.sharding.declaration import ShardStageOptions
-from headwater.assets.sharding.packing import ShardPlan, pack_blocks, plan_shards
-from headwater.assets.sharding.shards import BlockEntry, ShardEntry, ShardIndex, write_index, write_shard
+from headwater.assets.sharding.describe import describe_shards
+from headwater.assets.sharding.growth import Carried, StreamSpans, carry, carry_over, fill_gaps, spans_by_stream
+from headwater.assets.sharding.holes import punch_holes
+from headwater.assets.sharding.packing import ShardPlan, Span, pack_blocks, plan_shards
+from headwater.assets.sharding.reader import ShardReader
+from headwater.assets.sharding.shards import (
+    BlockEntry,
+    ShardEntry,
+    ShardError,
+    ShardIndex,
+    read_index,
+    write_index,
+    write_shard,
+)
 from headwater.assets.stages import Outcome
 from headwater.assets.storage.content import digest_of
-from headwater.assets.storage.records import CheckRecord, Record
+from headwater.assets.storage.records import Record
 from headwater.assets.storage.tables import open_table, read_table
 from headwater.assets.tokenization.encoding import token_type
 
 
 @dataclass(frozen=True)
-class ShardTask:
-    """One shard to write: the rows of the token table that hold its tokens, and how many to leave out before it."""
+class NewShard:
+    """A shard from the rows of the token table that hold its tokens; `skip` tokens of the first belong before it."""
 
     folder: str
     stream: str
@@ -31,87 +47,171 @@ class ShardTask:
     plan: ShardPlan
     first_row: int
     rows: int
-    skip: int  # tokens of the first row that belong to the shard before
+    skip: int
+    gaps: tuple[Span, ...]  # what no document stands in
     options: ShardStageOptions
     pad: int
+    kind: np.dtype
+
+    def write(self) -> ShardEntry:
+        """Writes the shard and returns its entry for the index."""
+        chunks = fill_gaps(_chunks(self), self.plan.token_start, self.gaps, self.pad, self.kind)
+        length, block = self.options.sequence_length, self.options.block_samples
+        blocks = pack_blocks(chunks, self.plan, length, block, self.pad, self.gaps)
+        return write_shard(self.folder, self.stream, self.plan.number, blocks)
+
+
+@dataclass(frozen=True)
+class PunchedShard:
+    """An earlier shard without the tokens of withdrawn spans."""
+
+    source: str
+    target: str
+    entry: ShardEntry
+    spans: tuple[Span, ...]
+
+    def write(self) -> ShardEntry:
+        """Writes the shard anew and returns its entry for the index."""
+        return punch_holes(_reader(self.source), self.entry, self.spans, self.target)
+
+
+ShardTask = NewShard | PunchedShard
+
+
+@lru_cache(maxsize=1)
+def _reader(folder: str) -> ShardReader:
+    return ShardReader(folder)
 
 
 def materialize_shards(context: StageContext) -> Outcome:
-    """Writes the shards of every stream and their index."""
+    """Writes the shards of every stream and their index, or what changed of them since an earlier output.
+
+    Raises:
+        StageError: no training stream is as long as one sample.
+    """
     options: ShardStageOptions = context.stage.options  # type: ignore[assignment]
     tokens = context.inputs["tokens"]
     tokenizer = open_tokenizer(context, context.upstream(tokens, "tokenizer"))
     kind, special = token_type(tokenizer.vocabulary_size), (tokenizer.end_of_text_id, tokenizer.pad_id)
-    folder = str(context.folder)
-    longest = max(sum_of for name, sum_of in _stream_tokens(context, tokens).items() if name.endswith("-train"))
-    if longest < options.sequence_length:
-        raise StageError(
-            f"{context.stage.asset}: sequence_length is {options.sequence_length:,}, the longest training stream has "
-            f"{longest:,} tokens. Shorten the samples, or add text."
-        )
-    tasks = list(_tasks(context, tokens, folder, options, tokenizer.pad_id, kind.itemsize))
-    sizes = [(task.plan.token_stop - task.plan.token_start) * kind.itemsize / 1e6 for task in tasks]
-    covers = [[task.stream, asdict(task.plan)] for task in tasks]
+    streams = _streams(context, tokens)
+    _refuse_short_streams(context, streams, options)
+    carried = _carried(context, tokens, streams)
+    tasks, covers = _tasks(context, streams, carried, kind, tokenizer.pad_id)
+    sizes = [cover[-1] / 1e6 for cover in covers]
     _, figures = context.run_partitions("write", _write, tasks, {}, covers, sizes, unit="MB")
-    entries = tuple(_entry(part) for part in figures)
+    written = [_entry(part) for part in figures]
+    entries = sorted((*carried.kept, *written), key=lambda entry: (entry.stream, entry.first_sample))
     index = ShardIndex(
         sequence_length=options.sequence_length,
         block_samples=options.block_samples,
         dtype=kind.name,
         end_of_text=special[0],
         pad=special[1],
-        shards=entries,
+        shards=tuple(entries),
     )
-    write_index(folder, index)
+    write_index(str(context.folder), index)
     files = {entry.file: entry.sha256 for entry in entries}
     # Training draws by the mixture and numbers samples by the index: they are content although no tar holds them.
-    layout = options.model_dump(mode="json", exclude={"shard_megabytes"}) | {"tokenizer": [kind.name, *special]}
+    layout = options.determining | {"tokenizer": [kind.name, *special]}
+    layout.pop("shard_megabytes")
     outcome = Outcome(files=files, content=digest_of([files, layout]))
-    _describe(outcome, index, tokens)
+    held = {name: stream.tokens for name, stream in streams.items()}
+    describe_shards(outcome, index, held, carried, options.empty_share)
     return outcome
 
 
-def _stream_tokens(context: StageContext, tokens: Record) -> dict[str, int]:
-    spans = read_table(*context.table_url(tokens, "spans"), columns=["stream", "length"])
-    sums = spans.group_by("stream").aggregate([("length", "sum")])
-    return dict(zip(sums["stream"].to_pylist(), sums["length_sum"].to_pylist(), strict=True))
+def _streams(context: StageContext, tokens: Record) -> dict[str, StreamSpans]:
+    columns = ["doc_id", "stream", "start", "length"]
+    return spans_by_stream(read_table(*context.table_url(tokens, "spans"), columns=columns))
+
+
+def _refuse_short_streams(
+    context: StageContext, streams: Mapping[str, StreamSpans], options: ShardStageOptions
+) -> None:
+    longest = max((stream.tokens for name, stream in streams.items() if name.endswith("-train")), default=0)
+    if longest < options.sequence_length:
+        raise StageError(
+            f"{context.stage.asset}: sequence_length is {options.sequence_length:,}, the longest training stream has "
+            f"{longest:,} tokens. Shorten the samples, or add text."
+        )
+
+
+def _carried(context: StageContext, tokens: Record, streams: Mapping[str, StreamSpans]) -> Carried:
+    """The shards of an earlier output that this one can take over, linked into its folder; none in a full run.
+
+    Raises:
+        Rebuild: the tokens were numbered anew since, or a file of the earlier shards is gone.
+    """
+    if context.base is None:
+        return Carried()
+    earlier = context.earlier("tokens")
+    if earlier.metrics.get("numbering") != tokens.metrics["numbering"]:
+        raise Rebuild("the documents of its streams were numbered anew")
+    source = Path(context.place.folder(context.base.digest))
+    try:
+        carried = carry(read_index(str(source)), _streams(context, earlier), streams)
+    except (ShardError, FileNotFoundError) as error:
+        raise Rebuild(str(error)) from error
+    for entry in carried.kept:
+        carry_over(entry, source, context.folder)
+    return carried
 
 
 def _tasks(
-    context: StageContext, tokens: Record, folder: str, options: ShardStageOptions, pad: int, token_bytes: int
-) -> Iterator[ShardTask]:
-    spans = read_table(*context.table_url(tokens, "spans"), columns=["stream", "start", "length"])
-    for stream in pc.unique(spans["stream"]).to_pylist():
-        own = spans.filter(pc.equal(spans["stream"], stream))
-        starts, lengths = own["start"].to_numpy(), own["length"].to_numpy()
-        total = int(starts[-1] + lengths[-1])
-        for plan in plan_shards(
-            total, options.sequence_length, options.block_samples, options.shard_samples(token_bytes)
-        ):
-            first = int(np.searchsorted(starts, plan.token_start, side="right")) - 1
-            last = int(np.searchsorted(starts, plan.token_stop, side="left"))
-            skip = plan.token_start - int(starts[first])
-            table = context.table_url(tokens, stream)
-            yield ShardTask(folder, stream, table, plan, first, last - first, skip, options, pad)
+    context: StageContext, streams: Mapping[str, StreamSpans], carried: Carried, kind: np.dtype, pad: int
+) -> tuple[list[ShardTask], list[list[Any]]]:
+    """The shards to write, and what each covers; the last value of a cover is its size in bytes."""
+    tasks: list[ShardTask] = []
+    covers: list[list[Any]] = []
+    if context.base is not None:
+        source = context.place.folder(context.base.digest)
+        for entry, spans in carried.punched:
+            tasks.append(PunchedShard(source, str(context.folder), entry, spans))
+            covers.append(["punched", entry.file, list(spans), entry.bytes])
+    for name, stream in streams.items():
+        for task in _new_shards(context, name, stream, carried, kind, pad):
+            tasks.append(task)
+            covers.append([name, asdict(task.plan), (task.plan.token_stop - task.plan.token_start) * kind.itemsize])
+    return tasks, covers
+
+
+def _new_shards(
+    context: StageContext, name: str, stream: StreamSpans, carried: Carried, kind: np.dtype, pad: int
+) -> Iterator[NewShard]:
+    """Shards for the tokens of a stream behind its numbered samples."""
+    options: ShardStageOptions = context.stage.options  # type: ignore[assignment]
+    samples, shards = carried.numbered(name)
+    table = context.table_url(context.inputs["tokens"], name)
+    shard_samples = options.shard_samples(kind.itemsize)
+    for plan in plan_shards(stream.end, options.sequence_length, options.block_samples, shard_samples, samples, shards):
+        first = int(np.searchsorted(stream.stops, plan.token_start, side="right"))
+        last = int(np.searchsorted(stream.starts, plan.token_stop, side="left"))
+        skip = max(plan.token_start - int(stream.starts[first]), 0)
+        gaps = stream.gaps(plan.token_start, plan.token_stop)
+        yield NewShard(
+            str(context.folder), name, table, plan, first, max(last - first, 0), skip, gaps, options, pad, kind
+        )
 
 
 def _write(task: ShardTask) -> Iterator[tuple[str, Any]]:
-    blocks = pack_blocks(_chunks(task), task.plan, task.options.sequence_length, task.options.block_samples, task.pad)
-    yield "figures", asdict(write_shard(task.folder, task.stream, task.plan.number, blocks))
+    yield "figures", asdict(task.write())
 
 
-def _chunks(task: ShardTask) -> Iterator[np.ndarray]:
+def _chunks(task: NewShard) -> Iterator[np.ndarray]:
     """The shard's tokens in pieces: whole rows, less what belongs to the shards before and after."""
+    if task.rows == 0:
+        return
     scanner = open_table(*task.table).scanner(
         columns=["tokens"], offset=task.first_row, limit=task.rows, batch_size=256, scan_in_order=True
     )
-    skip, left = task.skip, task.plan.token_stop - task.plan.token_start
+    skip = task.skip
+    left = task.plan.token_stop - task.plan.token_start - sum(length for _, length in task.gaps)
     for batch in scanner.to_batches():
-        flat = _flat(batch.column("tokens"))[skip:]
-        skip = max(skip - sum(len(row) for row in batch.column("tokens")), 0) if len(flat) == 0 else 0
-        if len(flat):
-            yield flat[:left]
-            left -= min(left, len(flat))
+        flat = _flat(batch.column("tokens"))
+        chunk = flat[skip : skip + left]
+        skip, left = max(skip - len(flat), 0), left - len(chunk)
+        if len(chunk):
+            yield chunk
 
 
 def _flat(rows: pa.LargeListArray) -> np.ndarray:
@@ -124,30 +224,3 @@ def _entry(data: dict[str, Any]) -> ShardEntry:
         for block in data["blocks"]
     )
     return ShardEntry(**{**data, "blocks": blocks})
-
-
-def _describe(outcome: Outcome, index: ShardIndex, tokens: Record) -> None:
-    valid: dict[str, int] = {}
-    for shard in index.shards:
-        valid[shard.stream] = valid.get(shard.stream, 0) + sum(block.valid for block in shard.blocks)
-    samples = index.streams()
-    rows = [
-        [name, sum(s.stream == name for s in index.shards), f"{samples[name]:,}", f"{valid[name]:,}"]
-        for name in samples
-    ]
-    outcome.markdown["streams"] = markdown_table(["stream", "shards", "samples", "tokens"], rows)
-    outcome.metrics = {
-        "shards": len(index.shards),
-        "samples": sum(samples.values()),
-        "sequence_length": index.sequence_length,
-        "megabytes": round(sum(shard.bytes for shard in index.shards) / 1e6, 3),
-    }
-    written, expected = sum(valid.values()), tokens.metrics["tokens"]
-    outcome.checks = [
-        CheckRecord(
-            name="whole",
-            passed=written == expected,
-            blocking=True,
-            description=f"{written:,} of {expected:,} tokens are in the shards.",
-        )
-    ]

@@ -1,39 +1,71 @@
 """tokens: every kept document as a row of token ids, and its place in its stream.
 
-A stream is one corpus's split; its token table holds the rows in the order of the corpus, so that a document's span is
-a running sum, and additions at the end move nothing.
+A stream is one corpus's split; its token table holds the rows in the order in which documents came to it, so that a
+document's span is a running sum. A refresh encodes what the corpora keep now and did not before, appends it, and leaves
+a hole where a document went; nothing else moves. `numbering` in the metrics names the full run (or the repack) that the
+places were counted from.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headwater.assets.context import StageContext
+from headwater.assets.context import Rebuild, StageContext
+from headwater.assets.corpus.difference import KeptDifference, kept_difference, take
 from headwater.assets.corpus.view import CorpusView, Rows, open_corpus
+from headwater.assets.fitting.drift import drift_check
 from headwater.assets.fitting.stage import open_tokenizer
 from headwater.assets.fitting.tokenizers import FittedTokenizer
 from headwater.assets.markdown import markdown_table
+from headwater.assets.schemas import SPANS
 from headwater.assets.sharding.declaration import TokensOptions
 from headwater.assets.stages import Outcome
+from headwater.assets.storage.content import digest_of
 from headwater.assets.storage.records import CheckRecord, TableRecord
-from headwater.assets.storage.tables import read_table
+from headwater.assets.storage.tables import Positions, read_table, take_rows
 from headwater.assets.tokenization.encoding import encode_batch, tokens_schema
+from headwater.assets.tokenization.numbering import HOLES, holes_left, next_start, rows_in_stream, stream_end
 from headwater.assets.tokenization.spans import assign_spans
 
 SPLITS = ("train", "held_out")
+_SPAN_COLUMNS = ["doc_id", "count", "bytes", "source"]
 
 
 @dataclass(frozen=True)
-class EncodeTask:
-    """One chunk of one corpus to encode."""
+class ChunkTask:
+    """What one chunk of a corpus keeps."""
 
     corpus: str
     view: CorpusView
     rows: Rows
     tokenizer: FittedTokenizer
+
+    def documents(self) -> pa.Table:
+        """Columns doc_id, text, source and split."""
+        return self.view.kept(self.rows)
+
+
+@dataclass(frozen=True)
+class ChosenTask:
+    """Documents that a corpus keeps now and did not before: nothing but their own rows is read."""
+
+    corpus: str
+    view: CorpusView
+    records: Positions
+    rows: Positions  # of the table of texts
+    tokenizer: FittedTokenizer
+
+    def documents(self) -> pa.Table:
+        """The same columns."""
+        said = take(self.view.ledger, self.records, ["doc_id", "source", "split"])
+        return said.append_column("text", take(self.view.documents, self.rows, ["text"])["text"])
+
+
+EncodeTask = ChunkTask | ChosenTask
 
 
 def stream_name(corpus: str, split: str) -> str:
@@ -42,22 +74,138 @@ def stream_name(corpus: str, split: str) -> str:
 
 
 def materialize_tokens(context: StageContext) -> Outcome:
-    """Encodes the kept documents of every corpus."""
-    options: TokensOptions = context.stage.options  # type: ignore[assignment]
+    """Encodes the kept documents of every corpus, or goes on from an earlier output with what changed."""
     tokenizer = open_tokenizer(context, context.inputs["tokenizer"])
-    tasks, sizes = [], []
+    if context.base is not None:
+        return _refresh(context, tokenizer)
+    options: TokensOptions = context.stage.options  # type: ignore[assignment]
+    tasks: list[ChunkTask] = []
+    covers: list[Any] = []
+    sizes: list[float] = []
     for corpus in options.corpora:
         view, rows = open_corpus(context, context.inputs[f"corpus:{corpus}"])
-        tasks += [EncodeTask(corpus, view, chunk, tokenizer) for chunk in rows]
+        tasks += [ChunkTask(corpus, view, chunk, tokenizer) for chunk in rows]
+        covers += [[corpus, *chunk] for chunk in rows]
         sizes += [float(chunk.documents) for chunk in rows]
-    streams = [stream_name(corpus, split) for corpus in options.corpora for split in SPLITS]
-    schema = _table_schema(tokenizer.vocabulary_size)
-    covers, schemas = [[task.corpus, *task.rows] for task in tasks], dict.fromkeys(streams, schema)
+    schemas = dict.fromkeys(_streams(options), _table_schema(tokenizer.vocabulary_size))
     tables, _ = context.run_partitions("encode", _encode, tasks, schemas, covers, sizes, unit="documents")
-    spans = pa.concat_tables([_spans(context, name, tables[name]) for name in streams])
-    outcome = Outcome(tables={"spans": context.write_table("spans", spans), **tables})
-    _describe(outcome, spans, tokenizer)
+    return _numbered_anew(context, tables, tokenizer)
+
+
+def _numbered_anew(
+    context: StageContext,
+    tables: dict[str, TableRecord],
+    tokenizer: FittedTokenizer,
+    added: pa.Table | None = None,
+    removed: tuple[int, int] = (0, 0),
+) -> Outcome:
+    """The outcome with all documents close together and no holes."""
+    spans = _concatenated([_spans(context, name, tables[name]) for name in tables])
+    written = {"spans": context.write_table("spans", spans), **tables}
+    numbering = digest_of({name: table.content for name, table in written.items()})
+    if context.base is not None and context.base.tables["spans"].content == written["spans"].content:
+        numbering = context.base.metrics["numbering"]  # every document stands where it stood
+    written["holes"] = context.write_table("holes", HOLES.empty_table())
+    outcome = Outcome(tables=written)
+    _describe(context, outcome, spans, spans if added is None else added, tokenizer)
+    outcome.metrics |= {"numbering": numbering, "hole_tokens": 0} | _difference_metrics(added, removed, spans)
     return outcome
+
+
+def _refresh(context: StageContext, tokenizer: FittedTokenizer) -> Outcome:
+    """Deletes the rows of documents that are no longer kept and appends those of documents that now are."""
+    assert context.base is not None
+    options: TokensOptions = context.stage.options  # type: ignore[assignment]
+    found = {name: _difference(context, name) for name in options.corpora}
+    spans = read_table(*context.table_url(context.base, "spans"))
+    gone = _gone(spans, found)
+    removed = (int(gone.sum()), int(spans["length"].to_numpy()[gone].sum()))
+    tasks, covers = _chosen_tasks(context, found, tokenizer)
+    streams = _streams(options)
+    keeping = {name: rows_in_stream(name, spans, gone) for name in streams}
+    tables, _ = context.run_partitions(
+        "encode",
+        _encode,
+        tasks,
+        dict.fromkeys(streams, _table_schema(tokenizer.vocabulary_size)),
+        covers,
+        [float(len(task.records)) for task in tasks],
+        unit="documents",
+        keeping=keeping,
+    )
+    holes = read_table(*context.table_url(context.base, "holes"))
+    added = _concatenated(
+        [
+            _spans(
+                context, name, tables[name], next_start(stream_end(name, spans, holes), options.sequence_length), kept
+            )
+            for name in streams
+            for kept in [context.base.tables[name].rows - len(keeping[name])]
+        ]
+    )
+    if context.base.metrics["repack"] != options.repack:
+        return _numbered_anew(context, tables, tokenizer, added, removed)
+    left = holes_left(spans, gone, context.identity)
+    nothing = np.empty(0, dtype=np.int64)
+    outcome = Outcome(
+        tables={
+            "spans": context.update_table("spans", np.flatnonzero(gone), added),
+            **tables,
+            "holes": context.update_table("holes", nothing, left),
+        }
+    )
+    present = pa.concat_tables([spans.filter(pa.array(~gone)), added])
+    _describe(context, outcome, present, added, tokenizer)
+    hole_tokens = sum(int(pc.sum(table["length"]).as_py() or 0) for table in (holes, left))
+    numbering = {"numbering": context.base.metrics["numbering"], "hole_tokens": hole_tokens}
+    outcome.metrics |= numbering | _difference_metrics(added, removed, present)
+    return outcome
+
+
+def _difference(context: StageContext, corpus: str) -> KeptDifference:
+    role = f"corpus:{corpus}"
+    return kept_difference(context, context.earlier(role), context.inputs[role])
+
+
+def _gone(spans: pa.Table, found: Mapping[str, KeptDifference]) -> np.ndarray:
+    """Marks the spans of documents that their corpus no longer keeps.
+
+    Raises:
+        Rebuild: the spans lack one of them, or nothing is left to go on from.
+    """
+    gone = np.zeros(spans.num_rows, dtype=bool)
+    for corpus, difference in found.items():
+        if len(difference.gone):
+            own = pc.is_in(spans["stream"], value_set=pa.array([stream_name(corpus, split) for split in SPLITS]))
+            gone |= np.asarray(pc.and_(own, pc.is_in(spans["doc_id"], value_set=difference.gone)))
+    if int(gone.sum()) != sum(len(difference.gone) for difference in found.values()):
+        raise Rebuild("the spans and the corpora disagree about what was kept before")
+    if len(gone) and gone.all():
+        raise Rebuild("none of its documents is kept any longer")
+    return gone
+
+
+def _chosen_tasks(
+    context: StageContext, found: Mapping[str, KeptDifference], tokenizer: FittedTokenizer
+) -> tuple[list[ChosenTask], list[Any]]:
+    """The newly kept documents in tasks of about one partition's text, and what each covers."""
+    tasks, covers = [], []
+    size = context.stage.compute.partition_megabytes * 1e6
+    for corpus, (_, records, rows) in found.items():
+        if len(records) == 0:
+            continue
+        view, _ = open_corpus(context, context.inputs[f"corpus:{corpus}"])
+        said = take(view.ledger, records, ["doc_id", "bytes"])
+        parts = np.cumsum(said["bytes"].to_numpy()) // size
+        for part in np.unique(parts):
+            own = np.flatnonzero(parts == part)
+            tasks.append(ChosenTask(corpus, view, records[own], rows[own], tokenizer))
+            covers.append([corpus, digest_of(said["doc_id"].take(pa.array(own)).to_pylist())])
+    return tasks, covers
+
+
+def _streams(options: TokensOptions) -> list[str]:
+    return [stream_name(corpus, split) for corpus in options.corpora for split in SPLITS]
 
 
 def _table_schema(vocabulary_size: int) -> pa.Schema:
@@ -66,7 +214,7 @@ def _table_schema(vocabulary_size: int) -> pa.Schema:
 
 
 def _encode(task: EncodeTask) -> Iterator[tuple[str, Any]]:
-    documents = task.view.kept(task.rows)
+    documents = task.documents()
     schema = _table_schema(task.tokenizer.vocabulary_size)
     for split in SPLITS:
         chosen = documents.filter(pc.equal(documents["split"], split))
@@ -79,12 +227,32 @@ def _encode(task: EncodeTask) -> Iterator[tuple[str, Any]]:
             yield stream_name(task.corpus, split), batch
 
 
-def _spans(context: StageContext, stream: str, record: TableRecord) -> pa.Table:
-    rows = read_table(context.place.table(stream), record.version, ["doc_id", "count", "bytes", "source"])
-    return assign_spans(rows, rows["source"], stream)
+def _spans(context: StageContext, stream: str, record: TableRecord, start: int = 0, row: int = 0) -> pa.Table:
+    """Spans of a token table's rows from `row` on, one after the other from token `start`."""
+    rows = take_rows(context.place.table(stream), record.version, row, record.rows - row, _SPAN_COLUMNS)
+    return assign_spans(rows, rows["source"], stream, start)
 
 
-def _describe(outcome: Outcome, spans: pa.Table, tokenizer: FittedTokenizer) -> None:
+def _concatenated(parts: list[pa.Table]) -> pa.Table:
+    return pa.concat_tables([SPANS.empty_table(), *parts]).combine_chunks()
+
+
+def _difference_metrics(added: pa.Table | None, removed: tuple[int, int], present: pa.Table) -> dict[str, int]:
+    """What this run encoded and took away, in documents and tokens; a full run encodes all."""
+    new = present if added is None else added
+    tokens = int(pc.sum(new["length"]).as_py() or 0)
+    return {
+        "documents_encoded": new.num_rows,
+        "documents_removed": removed[0],
+        "tokens_added": tokens,
+        "tokens_removed": removed[1],
+    }
+
+
+def _describe(
+    context: StageContext, outcome: Outcome, spans: pa.Table, added: pa.Table, tokenizer: FittedTokenizer
+) -> None:
+    options: TokensOptions = context.stage.options  # type: ignore[assignment]
     sums = spans.group_by("stream").aggregate([("length", "sum"), ("bytes", "sum"), ("doc_id", "count")])
     columns = ("stream", "doc_id_count", "length_sum", "bytes_sum")
     rows = list(zip(*(sums.sort_by("stream")[c].to_pylist() for c in columns), strict=True))
@@ -102,9 +270,11 @@ def _describe(outcome: Outcome, spans: pa.Table, tokenizer: FittedTokenizer) -> 
         "held_out_tokens": tokens - train,
         "bytes_per_token": round(sum(row[3] for row in rows) / max(text_tokens, 1), 4),
         "vocabulary_size": tokenizer.vocabulary_size,
+        "repack": options.repack,
     }
     outcome.checks = [
         CheckRecord(
             name="has_training_tokens", passed=train > 0, blocking=True, description=f"{train:,} tokens to train on."
-        )
+        ),
+        drift_check(context.inputs["tokenizer"], spans, added, options.tokenizer_drift),
     ]

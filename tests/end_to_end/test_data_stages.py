@@ -45,7 +45,7 @@ def kept_texts(lab: Lab, split: str) -> dict[str, str]:
 
 
 def streams(lab: Lab) -> dict[str, np.ndarray]:
-    names = [name for name in lab.record("packed/tokens").tables if name != "spans"]
+    names = [name for name in lab.record("packed/tokens").tables if name not in ("spans", "holes")]
     rows = {name: lab.table("packed/tokens", name, ["tokens"])["tokens"].to_pylist() for name in names}
     return {name: np.concatenate([np.array(row) for row in found]) for name, found in rows.items() if found}
 

@@ -12,7 +12,7 @@ import webdataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headwater.assets.sharding.holes import punch_holes, touched_by
+from headwater.assets.sharding.holes import punch_holes, touching
 from headwater.assets.sharding.options import MixtureEntry, SamplingOptions, ShardsOptions
 from headwater.assets.sharding.packing import merge_spans, pack_blocks, plan_shards, positions_of, segments_of
 from headwater.assets.sharding.reader import ShardReader
@@ -152,15 +152,17 @@ def test_holes_punched_later_equal_holes_written_at_once(tmp_path):
     write(tmp_path / "early", {"a-train": tokens}, early)
     at_once = write(tmp_path / "at_once", {"a-train": tokens}, [*early, *late])
     reader = ShardReader(tmp_path / "early")
-    touched = [entry for entry in reader.index.shards if touched_by(entry, late, LENGTH)]
+    sorted_late = np.array(sorted(late))
+    touched = [entry for entry in reader.index.shards if touching(entry, sorted_late, LENGTH)]
     assert [entry.number for entry in touched] == [0, 1]
+    assert touching(touched[0], sorted_late, LENGTH) == ((36, 4),)
     punched = [punch_holes(reader, entry, late, str(tmp_path / "late")) for entry in touched]
     assert punched == at_once[:2]
     # Once more on the result changes nothing; neither does a span of no tokens.
     copy = tmp_path / "late"
     write_index(str(copy), ShardIndex(LENGTH, BLOCK, "uint16", 0, PAD, tuple(punched)))
     assert [punch_holes(ShardReader(copy), entry, late, str(copy)) for entry in punched] == punched
-    assert not touched_by(at_once[2], [(96 * 2 - 1, 1), (205, 9), (200, 0)], LENGTH)
+    assert not touching(at_once[2], np.array([(96 * 2 - 1, 1), (200, 0), (205, 9)]), LENGTH)
     last = punch_holes(reader, reader.index.shards[2], [(200, 50)], str(tmp_path / "late"))
     assert last.valid == 205 - 192
     assert last.blocks[-1].masked == ((200, 5),)
