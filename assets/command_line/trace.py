@@ -17,7 +17,7 @@ trace_app = typer.Typer(
 )
 index_app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Build indexes that searches use.")
 
-_SELECTOR = "A checkpoint: its name, name@previous, or name@ with the beginning of a version."
+_SELECTOR = "A checkpoint: its name, name@latest, name@previous, or name@ and the beginning of a version."
 Json = Annotated[bool, typer.Option(help="Print JSON for machines.")]
 
 

@@ -210,7 +210,10 @@ def _made_table(made: Sequence[Made]) -> Table:
 def _segments_table(facts: CheckpointFacts) -> Table:
     rows = []
     for segment in facts.segments:
-        drawn = ", ".join(f"{n} {s['samples']:,} × {s['weight']:g}" for n, s in segment.streams.items())
+        drawn = ", ".join(
+            f"{s['stream']} {s['first']:,} to {s['first'] + s['samples'] - 1:,} × {s['weight']:g}"
+            for s in segment.streams
+        )
         size = f"{segment.batch_size} × {segment.sequence_length}"
         rows.append([f"{segment.first_step:,} to {segment.stop_step - 1:,}", segment.shards, size, drawn])
     return _table(["steps", "shards", "batch × tokens", "streams: samples × weight"], rows)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ class Steps:
     batch_size: int
     sequence_length: int
     seed: int
-    streams: dict[str, dict[str, float]]
+    streams: tuple[dict[str, Any], ...]  # name, first sample, number of samples, weight
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def _steps(store: Store, trained: TrainedSegment) -> Steps:
         batch_size=segment.batch_size,
         sequence_length=trained.sequence_length,
         seed=segment.seed,
-        streams={share.stream: {"samples": share.samples, "weight": share.weight} for share in segment.streams},
+        streams=tuple(asdict(share) for share in segment.streams),
     )
 
 

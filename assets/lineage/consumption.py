@@ -61,15 +61,19 @@ def draws_of(trained: TrainedSegment) -> dict[str, Draws]:
     """What the steps of one segment drew, by stream."""
     segment = trained.segment
     order = SegmentOrder(segment)
-    found = {share.stream: Draws.none(share.samples) for share in segment.streams}
+    stops: dict[str, int] = {}
+    for share in segment.streams:  # a stream's new and its replayed samples may be two shares
+        stops[share.stream] = max(share.stop, stops.get(share.stream, 0))
+    found = {stream: Draws.none(samples) for stream, samples in stops.items()}
+    components = {stream: [n for n, name in enumerate(order.names) if name == stream] for stream in stops}
     stop = segment.position(trained.stop_step)
     for first in range(segment.first_position, stop, _CHUNK):
         positions = np.arange(first, min(first + _CHUNK, stop))
         steps = segment.first_step + (positions - segment.first_position) // segment.batch_size
         component, sample = order.samples_at(positions)
-        for number, name in enumerate(order.names):
-            here = component == number
-            found[name].add(sample[here], steps[here])
+        for stream, numbers in components.items():
+            here = np.isin(component, numbers)
+            found[stream].add(sample[here], steps[here])
     return found
 
 

@@ -1,8 +1,9 @@
 """Which records there are, now and in the past, and how people name one of them.
 
 Every publication leaves its record in the asset's history, so an audit can ask any of them. A selector names one:
-`small_decoder` is the current checkpoint of that training, `small_decoder@previous` the one before it,
-`small_decoder@3f2a` the one whose identity begins so, `packages/raw` another asset of that name.
+`small_decoder` is the current checkpoint of that training, `small_decoder@latest` the one made last, which may be a
+candidate still, `small_decoder@previous` the one made before the current one, `small_decoder@3f2a` the one whose
+identity begins so, `packages/raw` another asset of that name.
 """
 
 import difflib
@@ -12,7 +13,7 @@ from headwater.assets.context import StageError
 from headwater.assets.storage.places import Place, Store
 from headwater.assets.storage.records import Record
 
-PREVIOUS = "previous"
+PREVIOUS, LATEST = "previous", "latest"
 
 
 class LineageError(StageError):
@@ -20,24 +21,42 @@ class LineageError(StageError):
 
 
 def history(place: Place) -> list[Record]:
-    """All records of an asset that are kept, the current one first, then the newest."""
-    current = place.record()
-    names = (
-        path.rsplit("/", 1)[-1].removesuffix(".json") for path in place.store.fs.glob(f"{place.root}/history/*.json")
-    )
-    digest = current.digest if current else None
-    past = [record for name in names if name != digest and (record := place.record(name)) is not None]
+    """All records of an asset that are kept: the current one first, then the newest."""
+    current = current_record(place.store, place.asset)
+    files = place.store.fs.glob(f"{place.root}/history/*.json")
+    names = [file.rsplit("/", 1)[-1].removesuffix(".json") for file in files]
+    past = [record for name in names if (record := place.record(name)) is not None]
     past.sort(key=lambda record: (record.execution.started, record.digest), reverse=True)
-    return [*([current] if current else []), *past]
+    return [*([current] if current else []), *(r for r in past if current is None or r.digest != current.digest)]
+
+
+def current_record(store: Store, asset: str) -> Record | None:
+    """The record that stands for an asset: of a training that promotes its checkpoints, the promoted one."""
+    place = store.place(asset)
+    name, _, stage = asset.partition("/")
+    decided = store.place(f"{name}/current").record() if stage == "checkpoint" else None
+    chosen = promoted(store, decided) if decided else None
+    return chosen or place.record()
+
+
+def promoted(store: Store, record: Record) -> Record | None:
+    """The checkpoint that a record of `current` names; any other record is returned as it is."""
+    if not record.asset.endswith("/current") or "checkpoint" not in record.metrics:
+        return record
+    digest = record.metrics["checkpoint"]
+    return store.place(f"{record.asset.removesuffix('/current')}/checkpoint").record(digest) if digest else None
 
 
 def records_of(store: Store, past: bool = False) -> list[Record]:
-    """The current records of all assets, or those of their history too, by asset."""
+    """The current records of all assets (and checkpoints that are candidates), or those of their history too."""
     found: list[Record] = []
     for asset in store.assets():
         place = store.place(asset)
-        current = place.record()
-        found += history(place) if past else ([current] if current else [])
+        if past:
+            found += history(place)
+            continue
+        both = [record for record in (current_record(store, asset), place.record()) if record is not None]
+        found += both[:1] if both[0].digest == both[-1].digest else both
     return found
 
 
@@ -48,7 +67,7 @@ def checkpoints(records: Iterable[Record]) -> list[Record]:
 
 def version_name(store: Store, record: Record) -> str:
     """How a selector names a record: plainly when it is current, else with the beginning of its identity."""
-    current = store.place(record.asset).record()
+    current = current_record(store, record.asset)
     name = record.asset.removesuffix("/checkpoint")
     return name if current is not None and current.digest == record.digest else f"{name}@{record.digest[:8]}"
 
@@ -67,6 +86,8 @@ def select(store: Store, selector: str, stage: str = "checkpoint") -> Record:
         raise LineageError(_unknown(store, name, asset, stage))
     if not version:
         return _current(place, records)
+    if version == LATEST:
+        return place.record() or records[0]
     if version == PREVIOUS:
         return _previous(asset, records)
     found = [record for record in records if record.digest.startswith(version.lower())]
@@ -86,9 +107,11 @@ def _current(place: Place, records: Sequence[Record]) -> Record:
 
 
 def _previous(asset: str, records: Sequence[Record]) -> Record:
-    if len(records) < 2:
+    current = records[0]
+    earlier = [r for r in records[1:] if r.execution.started <= current.execution.started] or records[1:]
+    if not earlier:
         raise LineageError(f"{asset} was published once only: there is no previous version in its history.")
-    return records[1]
+    return earlier[0]
 
 
 def _unknown(store: Store, name: str, asset: str, stage: str) -> str:

@@ -15,6 +15,7 @@ from headwater.assets.corpus.view import kept_ledger
 from headwater.assets.fitting.byte_level_bpe import draw_sample
 from headwater.assets.fitting.options import ByteLevelBpeOptions
 from headwater.assets.lineage.corpora import corpora_of, corpus_stages, view_at
+from headwater.assets.lineage.history import promoted
 from headwater.assets.lineage.segments import trained_segments
 from headwater.assets.lineage.trace import trace_document
 from headwater.assets.storage.indexes import find_rows
@@ -68,9 +69,11 @@ def ancestors(store: Store, record: Record) -> Iterator[tuple[Record, tuple[str,
 def _sources(store: Store, record: Record) -> Iterator[Record]:
     for role in consumed_roles(record):
         try:
-            yield consumed_record(store, record, role)
+            source = promoted(store, consumed_record(store, record, role))
         except StageError:
             continue
+        if source is not None:
+            yield source
     if record.metrics.get("segments"):
         try:
             yield from (trained.shards for trained in trained_segments(store, record))

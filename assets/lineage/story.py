@@ -120,9 +120,19 @@ def evaluations_of(store: Store, checkpoint: Record, records: Sequence[Record]) 
     """Reports that measured a checkpoint, among some records."""
     found = []
     for record in records:
-        consumed = (i for role, i in record.identity.inputs.items() if role != "outside")
-        if record.kind == "Evaluation" and any(item.identity == checkpoint.digest for item in consumed):
+        if record.kind == "Evaluation" and _measures(store, record, checkpoint):
             figures = {n: v for n, v in record.metrics.items() if isinstance(v, int | float)}
             failed = tuple(check.name for check in record.checks if not check.passed)
             found.append(Measured(record.asset, record.digest, figures, failed))
     return found
+
+
+def _measures(store: Store, report: Record, checkpoint: Record) -> bool:
+    names = report.identity.options.get("_inputs", {})
+    for role, item in report.identity.inputs.items():
+        if item.identity == checkpoint.digest:
+            return True
+        consumed = store.place(names[role]).record(item.identity) if names.get(role, "").endswith("/current") else None
+        if consumed is not None and consumed.metrics.get("checkpoint") == checkpoint.digest:
+            return True
+    return False
