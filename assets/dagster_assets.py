@@ -1,5 +1,6 @@
 """Stages as Dagster assets: keys, groups, checks, versions, and metadata that people can read on the asset's page."""
 
+import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from headwater.assets.workspace import find_workspace
 
 if TYPE_CHECKING:
     from headwater.assets.running import RunResult
+
+REPORTS_URL = "HEADWATER_REPORTS_URL"  # address of a web server that shows reports; `headwater ui` sets it
 
 # Set by the command line, which shows progress itself; elsewhere progress goes to Dagster's log.
 announce: "Callable[[Record, bool], None] | None" = None
@@ -35,7 +38,7 @@ def asset_of(stage: Stage) -> dg.AssetsDefinition:
             context.log.info(f"{stage.asset}: kept as it is although its inputs changed: {result.held}")
         elif result.reused:
             context.log.info(f"{stage.asset}: reused, nothing it depends on has changed.")
-        return materialization(stage, store, result)
+        return materialization(stage, store, result, report=_report(store, result.record, context.log.warning))
 
     materialize.__name__ = stage.asset.replace("/", "__")
     materialize.stage = stage  # type: ignore[attr-defined]  # how stages_of finds it again
@@ -70,14 +73,34 @@ def code_version(stage: Stage) -> str:
     return digest_of([stage.identity_options, stage.code_record().model_dump()])[:16]
 
 
-def materialization(stage: Stage, store: Store, result: "RunResult") -> dg.MaterializeResult:
-    """What Dagster shows of a record."""
+def materialization(stage: Stage, store: Store, result: "RunResult", report: str | None = None) -> dg.MaterializeResult:
+    """What Dagster shows of a record; ``report`` is the place of a checkpoint's report within the store."""
     record = result.record
+    metadata = page(store, record) | {"reused": result.reused} | ({"held": result.held} if result.held else {})
     return dg.MaterializeResult(
-        metadata=page(store, record) | {"reused": result.reused} | ({"held": result.held} if result.held else {}),
+        metadata=metadata | (_report_link(record, report) if report else {}),
         data_version=dg.DataVersion(record.content_version),
         check_results=[_check_result(stage, check) for check in record.checks],
     )
+
+
+def _report(store: Store, record: Record, warn: Callable[[str], None]) -> str | None:
+    """Keeps the checkpoint reports that a publication concerns up to date; a report never fails the run."""
+    from headwater.assets.lineage.report import keep_reports_current  # loads what declarations do not need
+
+    try:
+        return keep_reports_current(store, record)
+    except Exception as error:
+        warn(f"The report of {record.asset} could not be written: {error} `headwater report` tries again.")
+        return None
+
+
+def _report_link(record: Record, report: str) -> dict[str, Any]:
+    """Where the report lies, and a link that opens it where a web server shows reports (`headwater ui` does)."""
+    link: dict[str, Any] = {"report": dg.MetadataValue.path(report)}
+    if base := os.environ.get(REPORTS_URL):
+        link["report, as of now"] = dg.MetadataValue.url(f"{base.rstrip('/')}/{record.asset}@{record.digest}")
+    return link
 
 
 def page(store: Store, record: Record) -> dict[str, Any]:

@@ -5,6 +5,7 @@ and exit status 1; a traceback means a defect of Headwater.
 """
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -144,6 +145,19 @@ app.add_typer(index_app, name="index")
 
 @app.command()
 @clear_errors
+def report(
+    checkpoint: Annotated[str, typer.Argument(help="Name of a Training; NAME@IDENTITY is a past version of it.")],
+    output: Annotated[Path | None, typer.Option(help="File to write (default: beside the checkpoint).")] = None,
+    open: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Write the data and model card of a checkpoint as one HTML file, as of now."""
+    from headwater.assets.command_line.report import write_checkpoint_report
+
+    write_checkpoint_report(checkpoint, output, open)
+
+
+@app.command()
+@clear_errors
 def export(
     training: Annotated[str, typer.Argument(help="Name of a Training.")],
     folder: Annotated[Path, typer.Argument(help="Folder to write.")],
@@ -202,8 +216,17 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the web
     workspace.prepare()
     os.chdir(workspace.root)
     typer.echo(f"Dagster UI: http://localhost:{port}  (end it with Ctrl-C)")
+    _show_reports(port + 1)
     program = str(Path(sys.executable).with_name("dagster"))
     os.execv(program, [program, "dev", "--workspace", "workspace.yaml", "--port", str(port), "--log-level", "warning"])
+
+
+def _show_reports(port: int) -> None:
+    """Starts the little server of reports that asset pages link to, unless another one is declared."""
+    if os.environ.setdefault("HEADWATER_REPORTS_URL", f"http://localhost:{port}") == f"http://localhost:{port}":
+        module = "headwater.assets.command_line.report_server"
+        subprocess.Popen([sys.executable, "-m", module, str(port)], stdin=subprocess.DEVNULL)
+        typer.echo(f"Reports of checkpoints: http://localhost:{port}/NAME")
 
 
 def _count(number: int, what: str) -> str:
