@@ -70,3 +70,13 @@ SPANS = pa.schema(
         pa.field("source", pa.string(), nullable=False),
     ]
 )
+
+# By table name: the columns by which lineage finds single rows. Large tables get sorted indexes on them.
+LOOKED_UP = {
+    "ledger": ("doc_id", "uri", "content_id"),
+    "documents": ("content_id",),
+    "signals": ("doc_id",),
+    "decisions": ("doc_id",),
+    "edges": ("doc_id", "other_id"),
+    "spans": ("doc_id", "start"),
+}
