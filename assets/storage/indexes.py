@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import lance
+import fsspec
 import pyarrow as pa
 
 from headwater.assets.storage.tables import open_table, read_table
@@ -41,7 +41,6 @@ def index_keys(url: str, version: int, columns: Sequence[str], min_rows: int = M
             table.optimize.optimize_indices(num_indices_to_merge=0, index_names=[indexed[column]])
         else:
             table.create_scalar_index(column, "BTREE")
-        table = lance.dataset(url)
     return int(table.version)
 
 
@@ -89,18 +88,13 @@ def build_text_index(url: str, version: int, column: str = "text") -> tuple[int,
     table = open_table(url, version)
     if table.latest_version != version:
         table.restore()
-        table = lance.dataset(url)
     if f"{column}_idx" in {item["name"] for item in table.list_indices()}:
         table.drop_index(f"{column}_idx")
-        table = lance.dataset(url)
     table.create_scalar_index(column, "NGRAM")
-    table = lance.dataset(url)
     return int(table.version), _index_bytes(url, table, column)
 
 
 def _index_bytes(url: str, table: Any, column: str) -> int:
-    import fsspec
-
     filesystem, root = fsspec.core.url_to_fs(url)
     found = [item["uuid"] for item in table.list_indices() if column in item["fields"]]
     return sum(int(filesystem.du(f"{root}/_indices/{uuid}")) for uuid in found)
