@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock
 from openlineage.client.client import OpenLineageClient
 from openlineage.client.event_v2 import RunEvent
 from openlineage.client.serde import Serde
@@ -24,6 +25,7 @@ from headwater.assets.storage.places import Store
 from headwater.assets.workspace import Workspace
 
 EVENTS = "events.ndjson"
+LOCK_SECONDS = 10.0  # how long an event waits for another run to write its own
 EXIT_SECONDS = 3.0  # how long the end of a process waits for events on their way
 WAITING = 1000  # events that wait at most; more are dropped
 _AT_ONCE = ("file", "console", "noop")
@@ -33,7 +35,7 @@ _lock = threading.Lock()
 
 
 class EventFile(FileTransport):
-    """Appends one line per event by a single write, so that neither two runs at once nor a kill can mix lines."""
+    """Appends one line per event under a lock, so that neither two runs at once nor a kill can mix lines."""
 
     kind = "file"
 
@@ -42,7 +44,7 @@ class EventFile(FileTransport):
         path = Path(self.config.log_file_path)
         path.parent.mkdir(parents=True, exist_ok=True)
         line = Serde.to_json(event).encode() + b"\n"
-        with path.open("a+b", buffering=0) as file:
+        with FileLock(path.with_suffix(".lock"), timeout=LOCK_SECONDS), path.open("a+b", buffering=0) as file:
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
                 line = line if file.read(1) == b"\n" else b"\n" + line
