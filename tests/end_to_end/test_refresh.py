@@ -4,6 +4,7 @@ import os
 import random
 from pathlib import Path
 
+import lance
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -119,7 +120,11 @@ def test_a_touched_file_changes_nothing_below_raw(filled):
     assert results["notes/curated"].reused
 
 
-def test_nothing_new_reads_nothing(filled):
+def test_nothing_new_opens_no_table(filled, monkeypatch):
+    def refuse(*arguments, **named):
+        raise AssertionError(f"{arguments} was opened")
+
+    monkeypatch.setattr(lance, "dataset", refuse)
     assert all(result.reused for result in filled.run(corpus(), until="curated").values())
 
 
