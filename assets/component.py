@@ -12,17 +12,18 @@ from typing import Any, ClassVar, Self
 import dagster as dg
 from pydantic import BaseModel
 
+from headwater.assets.automation.condition import with_conditions
 from headwater.assets.dagster_assets import asset_of
-from headwater.assets.options import ComponentOptions
+from headwater.assets.options import Options
 from headwater.assets.stages import Stage
 
 
 class StageComponent(dg.Component):
     """Base of the kinds of asset."""
 
-    options_type: ClassVar[type[ComponentOptions]]
+    options_type: ClassVar[type[Options]]
 
-    def __init__(self, options: ComponentOptions | None = None, **attributes: Any) -> None:
+    def __init__(self, options: Options | None = None, **attributes: Any) -> None:
         self.options: Any = options or self.options_type(**attributes)
 
     @classmethod
@@ -40,14 +41,18 @@ class StageComponent(dg.Component):
         """The stages of this component, inputs first."""
         raise TypeError(f"{type(self).__name__} must say its stages")
 
+    def definitions(self, pipeline: str) -> dg.Definitions:
+        """What Dagster is given: the component's assets, in the group named by the pipeline."""
+        return dg.Definitions(assets=[asset_of(stage) for stage in self.stages(pipeline)])
+
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """The component's assets; their group is the folder that declares them."""
-        return dg.Definitions(assets=[asset_of(stage) for stage in self.stages(Path(context.path).name)])
+        """The component's definitions; its pipeline is the folder that declares it."""
+        return self.definitions(Path(context.path).name)
 
 
 def pipeline_definitions(pipeline: str, *components: StageComponent) -> dg.Definitions:
     """A pipeline written in Python: the same components, the same assets as its YAML would give."""
-    return dg.Definitions(assets=[asset_of(stage) for c in components for stage in c.stages(pipeline)])
+    return with_conditions(dg.Definitions.merge(*(component.definitions(pipeline) for component in components)))
 
 
 def _resolved(value: Any, context: dg.ComponentLoadContext) -> Any:

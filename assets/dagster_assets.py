@@ -61,11 +61,30 @@ def stages_of(definitions: dg.Definitions) -> list[Stage]:
     """The stages behind all Headwater assets of some definitions, from YAML or from Python."""
     found = []
     for asset in definitions.get_repository_def().assets_defs_by_key.values():
-        function = getattr(getattr(asset.node_def, "compute_fn", None), "decorated_fn", None)
-        stage = getattr(function, "stage", None)
-        if isinstance(stage, Stage):
+        stage = stage_behind(asset)
+        if stage is not None:
             found.append(stage)
     return found
+
+
+def stage_of(repository: dg.RepositoryDefinition, asset: str) -> Stage:
+    """The stage behind one asset of a loaded code location.
+
+    Raises:
+        KeyError: no Headwater asset has that name.
+    """
+    found = repository.assets_defs_by_key.get(dg.AssetKey(asset.split("/")))
+    stage = None if found is None else stage_behind(found)
+    if stage is None:
+        raise KeyError(f"No asset of this code location is named '{asset}'.")
+    return stage
+
+
+def stage_behind(asset: dg.AssetsDefinition) -> Stage | None:
+    """The stage that an asset was made of; None for assets of other libraries."""
+    function = getattr(getattr(asset.node_def, "compute_fn", None), "decorated_fn", None)
+    stage = getattr(function, "stage", None)
+    return stage if isinstance(stage, Stage) else None
 
 
 def code_version(stage: Stage) -> str:

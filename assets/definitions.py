@@ -8,6 +8,8 @@ import sys
 
 import dagster as dg
 
+from headwater.assets.automation.condition import with_conditions
+from headwater.assets.automation.runs import PIPELINE
 from headwater.assets.validation import DeclarationError, validate_workspace
 from headwater.assets.workspace import Workspace, find_workspace
 
@@ -24,8 +26,11 @@ def load_definitions(workspace: Workspace) -> dg.Definitions:
     _make_importable(workspace)
     loaded = dg.load_from_defs_folder(path_within_project=workspace.root)
     groups = sorted({spec.group_name for spec in loaded.resolve_all_asset_specs() if spec.group_name})
-    jobs = [dg.define_asset_job(g, selection=dg.AssetSelection.groups(g), description=f"All of {g}.") for g in groups]
-    return dg.Definitions.merge(loaded, dg.Definitions(executor=dg.in_process_executor, jobs=jobs))
+    jobs = [
+        dg.define_asset_job(g, selection=dg.AssetSelection.groups(g), description=f"All of {g}.", tags={PIPELINE: g})
+        for g in groups
+    ]
+    return dg.Definitions.merge(with_conditions(loaded), dg.Definitions(executor=dg.in_process_executor, jobs=jobs))
 
 
 def _make_importable(workspace: Workspace) -> None:

@@ -10,6 +10,7 @@ from headwater.models.options import Options
 __all__ = ["ComponentOptions", "Options"]
 
 NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
+ANY_COMPONENT = "component"  # in references: a component of whichever kind, or one of its assets
 
 
 class ComponentOptions(Options):

@@ -13,6 +13,12 @@ DAGSTER_YAML = """\
 # Dagster's own settings. Outputs are in the store (HEADWATER_STORE), history is in this folder.
 telemetry: {enabled: false}
 nux: {enabled: false}
+# Runs whose process is gone are marked as failed. Runs that automation requests for one pipeline follow each other.
+run_monitoring: {enabled: true}
+concurrency:
+  runs:
+    tag_concurrency_limits:
+      - {key: headwater/pipeline, value: {applyLimitPerUniqueValue: true}, limit: 1}
 """
 
 SETTINGS = {

@@ -29,6 +29,12 @@ seeds: [0]""",
 name: small_report
 training: small
 held_out: notes_512""",
+    "Automation": """\
+name: keep_current
+watch: [{corpus: notes, every_seconds: 60}]
+follow_content: true
+schedules: [{name: nightly, cron: "0 3 * * *", timezone: Europe/Berlin}]
+alerts: [{kind: webhook, url: "https://chat.example.com/hooks/data", secret_headers: {Authorization: ALERT_TOKEN}}]""",
 }
 
 

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from headwater.assets.options import ANY_COMPONENT
 from headwater.assets.validation.explaining import MISSING, UNKNOWN, explain, nearest
 from headwater.assets.validation.locating import child, key_line, locate
 from headwater.assets.validation.problems import Problem
@@ -53,6 +54,7 @@ def validate_workspace(workspace: Workspace) -> list[Problem]:
         problems += wrong
         whole = whole and complete
     problems += _duplicate_names(declared)
+    problems += _second_automations(declared)
     if whole:  # else a name that seems to be unknown may stand where nothing could be read
         problems += _unknown_references(declared, python=_has_python(workspace))
     return sorted(set(problems))
@@ -205,22 +207,51 @@ def _duplicate_names(declared: list[Declared]) -> Iterator[Problem]:
             yield Problem(item.file, _name_line(item), "attributes.name", message, "Give it another name.")
 
 
+def _second_automations(declared: list[Declared]) -> Iterator[Problem]:
+    """One pipeline's assets are followed by one sensor, so a folder has one Automation."""
+    first: dict[str, Declared] = {}
+    for item in (each for each in declared if each.kind == "Automation"):
+        earlier = first.setdefault(Path(item.file).parent.as_posix(), item)
+        if earlier is not item:
+            message = f"'{earlier.name}' automates this pipeline already."
+            yield Problem(item.file, line_of(item.node), "", message, f"Say it in '{earlier.name}'.")
+
+
 def _unknown_references(declared: list[Declared], python: bool) -> Iterator[Problem]:
     """References to nothing; with Python beside the YAML, a name may be declared there."""
-    kinds: dict[str, str] = {item.name: item.kind for item in declared}
+    known = {item.name: item for item in declared}
     for item in declared:
         for location, kind, name in item.options.references() if item.options is not None else []:
-            if kinds.get(name) == kind or (python and name not in kinds):
-                continue
-            found = locate(type(item.options), _attributes(item.node), line_of(item.node), location)
-            where = joined(["attributes", *found.path])
-            if name in kinds:
-                message = f"'{name}' is a {kinds[name]}; a {kind} is needed here."
-            else:
-                message = f"No {kind} is named '{name}'."
-            candidates = [known for known, its in kinds.items() if its == kind]
-            mend = nearest(name, candidates) or f"Declare a {kind} of this name first."
-            yield Problem(item.file, found.line, where, message, mend)
+            problem = _wrong_reference(known, kind, name, python)
+            if problem:
+                found = locate(type(item.options), _attributes(item.node), line_of(item.node), location)
+                yield Problem(item.file, found.line, joined(["attributes", *found.path]), *problem)
+
+
+def _wrong_reference(known: dict[str, Declared], kind: str, name: str, python: bool) -> tuple[str, str] | None:
+    """(what is wrong, the mend) of a name, where something is."""
+    component, _, stage = name.partition("/")
+    named = known.get(component)
+    if named is None:
+        mend = nearest(component, [each.name for each in known.values() if kind in (each.kind, ANY_COMPONENT)])
+        what = "component" if kind == ANY_COMPONENT else kind
+        return (
+            None if python else (f"No {what} is named '{component}'.", mend or f"Declare a {what} of this name first.")
+        )
+    if kind not in (named.kind, ANY_COMPONENT):
+        mend = nearest(name, [each.name for each in known.values() if each.kind == kind])
+        return f"'{name}' is a {named.kind}; a {kind} is needed here.", mend or f"Declare a {kind} of this name first."
+    stages = _stages_of(named) if kind == ANY_COMPONENT else []
+    if kind == ANY_COMPONENT and named.options is not None and (not stages or (stage and stage not in stages)):
+        what = f"{component} has no asset '{stage}'." if stage else f"'{component}' has no assets."
+        return what, nearest(stage, stages)
+    return None
+
+
+def _stages_of(item: Declared) -> list[str]:
+    from headwater import assets
+
+    return [] if item.options is None else [s.stage for s in getattr(assets, item.kind)(item.options).stages("")]
 
 
 def _has_python(workspace: Workspace) -> bool:
