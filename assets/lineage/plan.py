@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from headwater.assets.running import StageError, earlier_output, wanted_identity
+from headwater.assets.running import StageError, earlier_output, reason_to_hold, wanted_identity
 from headwater.assets.stages import Stage, in_order
 from headwater.assets.storage.places import Store
 from headwater.assets.storage.records import Identity, Record
@@ -48,6 +48,8 @@ def _plan_one(stage: Stage, store: Store, workspace: Workspace, earlier: dict[st
     reasons = lost if last.serves(wanted) else differences(last.identity, wanted)
     if reasons and not lost and not waiting and (back := earlier_output(store.place(stage.asset), wanted)):
         return Planned(stage.asset, "restore", [*reasons, "its earlier output is still there"], back)
+    if reasons and not lost and (held := reason_to_hold(stage, store, last, wanted)):
+        return Planned(stage.asset, "reuse", [held], last)
     if reasons:
         return Planned(stage.asset, "compute", reasons, last)
     if waiting:

@@ -130,3 +130,13 @@ def test_back_at_an_earlier_declaration_its_outputs_come_back_and_the_plan_says_
     results = done.run(notes(), bytes_tokenizer(), packed())
     assert all(result.reused for result in results.values())
     assert {asset: done.record(asset).content_version for asset in before} == before
+
+
+def test_a_tokenizer_that_waits_for_a_refit_is_said_to_stay(done):
+    plant(done, 21)
+    done.run(notes())
+    found = outlook(done, notes(), bytes_tokenizer(), packed())
+    assert actions(found) == ["reuse"] * 5 + ["compute", "maybe"]
+    assert "refit" in found["letters/tokenizer"].reasons[0]
+    results = done.run(bytes_tokenizer(), packed())
+    assert [result.reused for result in results.values()] == [True, False, False]
