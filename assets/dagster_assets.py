@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 REPORTS_URL = "HEADWATER_REPORTS_URL"  # address of a web server that shows reports; `headwater ui` sets it
 
 # Set by the command line, which shows progress itself; elsewhere progress goes to Dagster's log.
-announce: "Callable[[Record, bool], None] | None" = None
+announce: "Callable[[RunResult], None] | None" = None
 
 
 def asset_of(stage: Stage) -> dg.AssetsDefinition:
@@ -33,7 +33,7 @@ def asset_of(stage: Stage) -> dg.AssetsDefinition:
         log = context.log.info if announce is None else None
         result = run_stage(stage, store, workspace, log=log, run=context.run_id)
         if announce is not None:
-            announce(result.record, result.reused)
+            announce(result)
         if result.held:
             context.log.info(f"{stage.asset}: kept as it is although its inputs changed: {result.held}")
         elif result.reused:

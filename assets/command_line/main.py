@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from headwater.assets.command_line.guard import clear_errors
+from headwater.assets.command_line.promote import current, promote, rollback
 from headwater.assets.command_line.trace import diff, index_app, trace_app
 
 app = typer.Typer(
@@ -62,12 +63,20 @@ def materialize(
     selection: Annotated[str, typer.Argument(help="A pipeline, or an asset such as packages/curated.")],
     upstream: Annotated[bool, typer.Option(help="Also what the asset is made from.")] = True,
     summary: Annotated[bool, typer.Option(help="End with a one-screen summary.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="What is selected (an asset or a component) follows its changed inputs even where it would wait: a "
+            "retraining below its threshold, a tokenizer that stays. Nothing unchanged is made again.",
+        ),
+    ] = False,
 ) -> None:
     """Compute what is not there yet; what has not changed is reused."""
     from headwater.assets.command_line.materialize import materialize_selection
     from headwater.assets.command_line.summary import print_summary
 
-    pipeline = materialize_selection(selection, upstream)
+    pipeline = materialize_selection(selection, upstream, force)
     if summary:
         print_summary(pipeline)
 
@@ -140,6 +149,9 @@ def summary(pipeline: Annotated[str, typer.Argument(help="Name of a pipeline.")]
 
 app.add_typer(trace_app, name="trace")
 app.command()(diff)
+app.command()(current)
+app.command()(promote)
+app.command()(rollback)
 app.add_typer(index_app, name="index")
 
 

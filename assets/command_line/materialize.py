@@ -1,10 +1,14 @@
 """`headwater materialize`: a Dagster run in this process, with its history kept, and a line per asset as it is done."""
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from rich.console import Console
+from rich.markup import escape
 
 from headwater.assets import dagster_assets
 from headwater.assets.command_line.errors import CommandError
@@ -12,28 +16,61 @@ from headwater.assets.command_line.loading import Loaded, load_workspace, with_u
 from headwater.assets.stages import Stage
 from headwater.assets.storage.records import Record
 
+if TYPE_CHECKING:
+    from headwater.assets.running import RunResult
+
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-def materialize_selection(selection: str, upstream: bool = True) -> str:
+def materialize_selection(selection: str, upstream: bool = True, force: bool = False) -> str:
     """Materializes a pipeline or an asset; returns the pipeline's name.
 
+    With ``force``, the selected assets (not what they are made from) follow changed inputs where a hold would wait.
+
     Raises:
-        CommandError: a blocking check stopped the run.
+        CommandError: a blocking check stopped the run, or a whole pipeline is to be forced.
     """
     loaded = load_workspace()
     chosen = loaded.select(selection)
+    if force:
+        _refuse_to_force_all(selection, chosen)
     stages = with_upstream(loaded.stages, chosen) if upstream else list(chosen)
     console = Console(stderr=True, highlight=False)
     console.print(f"[bold]{selection}[/]: {len(stages)} assets, store {loaded.store.url}", soft_wrap=True)
     started = time.perf_counter()
-    dagster_assets.announce = lambda record, reused: console.print(_line(record, reused), soft_wrap=True)
+    dagster_assets.announce = lambda result: console.print(_line(result), soft_wrap=True)
     try:
-        _run(loaded, stages)
+        with _forced(chosen if force else []):
+            _run(loaded, stages)
     finally:
         dagster_assets.announce = None
     console.print(f"Done in {time.perf_counter() - started:.1f} s.")
     return chosen[0].pipeline
+
+
+def _refuse_to_force_all(selection: str, chosen: Sequence[Stage]) -> None:
+    """A pipeline as a whole is not forced: a tokenizer made anew would cost all that follows from it."""
+    if len({stage.name for stage in chosen}) > 1:
+        waiting = [stage.asset for stage in chosen if stage.hold]
+        raise CommandError(
+            f"--force needs an asset or a component, '{selection}' is a pipeline. "
+            + (f"Of it can wait: {', '.join(waiting)}." if waiting else "Nothing in it waits.")
+        )
+
+
+@contextmanager
+def _forced(stages: Sequence[Stage]) -> Iterator[None]:
+    from headwater.assets.running import FORCE  # loads Lance, which showing records does not need
+
+    before = os.environ.get(FORCE)
+    if stages:
+        os.environ[FORCE] = ",".join([*([before] if before else []), *(stage.asset for stage in stages)])
+    try:
+        yield
+    finally:
+        os.environ.pop(FORCE, None)
+        if before is not None:
+            os.environ[FORCE] = before
 
 
 def _run(loaded: Loaded, stages: Sequence[Stage]) -> None:
@@ -71,7 +108,8 @@ def _bare(message: str) -> str:
     return rest if rest and name.replace(".", "").replace("_", "").isalnum() else message.strip()
 
 
-def _line(record: Record, reused: bool) -> str:
+def _line(result: "RunResult") -> str:
+    record, reused = result.record, result.reused
     mark = "[dim]=[/]" if reused else "[green]✓[/]"
     failed = [check for check in record.checks if not check.passed]
     warnings = "".join(
@@ -79,7 +117,8 @@ def _line(record: Record, reused: bool) -> str:
         for c in failed
     )
     took = "[dim]reused[/]" if reused else f"{record.execution.seconds:.1f} s"
-    return f"{mark} {record.asset:<36} {headline(record):<58} {took}{warnings}"
+    held = f"\n    [dim]{escape(result.held)}[/]" if result.held else ""
+    return f"{mark} {record.asset:<36} {headline(record):<58} {took}{held}{warnings}"
 
 
 def headline(record: Record) -> str:
@@ -100,6 +139,9 @@ def headline(record: Record) -> str:
         return f"{metrics['shards']} shards, {metrics['samples']:,} samples"
     if kind == "checkpoint":
         return f"{metrics['parameters']:,} parameters, loss {metrics['final_loss']:.3f}"
+    if kind == "current":
+        waits = "" if metrics["checkpoint"] == metrics["candidate"] else f", candidate {metrics['candidate'][:8]} waits"
+        return f"checkpoint {(metrics['checkpoint'] or 'none')[:8]}{waits}"
     if "bits_per_byte" in metrics:
         return f"{metrics['bits_per_byte']:.3f} bits per byte"
     return ""

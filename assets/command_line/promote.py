@@ -1,0 +1,58 @@
+"""`headwater current`, `promote`, `rollback`: which checkpoint of a training is the one to use, and who said so."""
+
+import getpass
+from typing import Annotated
+
+import typer
+
+from headwater.assets.command_line.guard import clear_errors
+
+Name = Annotated[str, typer.Argument(help="Name of a Training that declares `promote:`.")]
+Reason = Annotated[str, typer.Option(help="Why; it is kept in the chain.")]
+By = Annotated[str, typer.Option(help="Who decides (default: the name of your login).")]
+
+
+@clear_errors
+def current(name: Name) -> None:
+    """Say which checkpoint is current, and by which decisions it became so."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from headwater.assets.command_line.loading import load_workspace
+    from headwater.assets.training.promotion import chain_of, chain_table
+
+    record = load_workspace().record(f"{name}/current")
+    now, latest = record.metrics["checkpoint"], record.metrics["candidate"]
+    typer.echo(f"{name}: {'no checkpoint is current' if now is None else f'checkpoint {now} is current'}")
+    if latest != now:
+        typer.echo(f"the latest, {latest}, is a candidate: {record.checks[0].description}")
+    Console(highlight=False).print(Markdown(chain_table(chain_of(record))))
+
+
+@clear_errors
+def promote(name: Name, reason: Reason, by: By = "") -> None:
+    """Make the latest checkpoint current, whatever its comparison said."""
+    from headwater.assets.command_line.loading import load_workspace
+    from headwater.assets.training.promotion import promote_by_hand
+
+    event = promote_by_hand(load_workspace().store, name, reason, by or getpass.getuser())
+    typer.echo(f"{name}: checkpoint {event.checkpoint} is current{_instead_of(event.former)}.")
+
+
+@clear_errors
+def rollback(
+    name: Name,
+    reason: Reason,
+    to: Annotated[str | None, typer.Option(help="Beginning of an identity (default: the one before).")] = None,
+    by: By = "",
+) -> None:
+    """Make a former checkpoint current again; it stays until a new checkpoint is promoted."""
+    from headwater.assets.command_line.loading import load_workspace
+    from headwater.assets.training.promotion import roll_back
+
+    event = roll_back(load_workspace().store, name, to, reason, by or getpass.getuser())
+    typer.echo(f"{name}: checkpoint {event.checkpoint} is current{_instead_of(event.former)}.")
+
+
+def _instead_of(former: str | None) -> str:
+    return f" instead of {former[:8]}" if former else ""
