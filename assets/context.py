@@ -179,9 +179,9 @@ class StageContext:
         tables = {name: self._commit(name, schema, ordered, removed.get(name)) for name, schema in schemas.items()}
         return tables, figures
 
-    def write_table(self, name: str, rows: pa.Table) -> TableRecord:
-        """Writes a table computed in this process."""
-        return self._commit(name, rows.schema, [self._part(name, rows)])
+    def write_table(self, name: str, rows: pa.Table, content: ContentSum | None = None) -> TableRecord:
+        """Writes a table computed in this process; ``content`` spares hashing the rows where it is known."""
+        return self._commit(name, rows.schema, [self._part(name, rows, content)])
 
     def update_table(self, name: str, removed: Positions, rows: pa.Table) -> TableRecord:
         """The table of ``base`` without the rows at some positions, and with further rows at its end."""
@@ -194,8 +194,8 @@ class StageContext:
         base = {n: t.version for n, t in self.base.tables.items()} if self.base else None
         return digest_of([self.identity, pins, base])
 
-    def _part(self, name: str, rows: pa.Table) -> Part:
-        fragments, content = write_part(self.place.table(name), rows.schema, rows.to_batches())
+    def _part(self, name: str, rows: pa.Table, content: ContentSum | None = None) -> Part:
+        fragments, content = write_part(self.place.table(name), rows.schema, rows.to_batches(), content)
         return Part({name: fragments}, {name: content})
 
     def _commit(self, name: str, schema: pa.Schema, parts: list[Part], removed: Positions | None = None) -> TableRecord:

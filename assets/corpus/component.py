@@ -110,6 +110,7 @@ class Corpus(StageComponent):
             | {"source_order": [source.name for source in options.sources]},
             inputs={"curated": f"{options.name}/curated"},
             outside="headwater.assets.deduplication.stage:evaluation_sets_fingerprint",
+            refreshes=("curated",),
             modules=("headwater.assets.deduplication",),
             checks=(Check("lost_share", "No source loses more than its stated share.", blocking=True),),
             pipeline=pipeline,

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -11,7 +10,7 @@ from headwater.assets.deduplication.candidates import arrange, candidate_pairs, 
 from headwater.assets.deduplication.decide import decide
 from headwater.assets.deduplication.decontamination import contaminated
 from headwater.assets.deduplication.incremental import plan_refresh
-from headwater.assets.deduplication.neighbourhood import decide_again, overlaid, touched_documents
+from headwater.assets.deduplication.neighbourhood import decide_again, overlaid, touched_documents, without
 from headwater.assets.deduplication.normalise import Rows
 from headwater.assets.deduplication.options import DeduplicationOptions
 from headwater.assets.deduplication.population import Documents
@@ -90,10 +89,3 @@ def deduplicate_again(
         hits,
         len(plan.pairs),
     )
-
-
-def without(rows: pa.Table, removed: Rows) -> pa.Table:
-    """The rows at all other positions."""
-    stays = np.ones(len(rows), dtype=np.bool_)
-    stays[removed] = False
-    return rows.filter(pa.array(stays))

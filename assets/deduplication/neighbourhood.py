@@ -55,6 +55,13 @@ def touched_documents(edges: pa.Table, removed: Rows, added: pa.Table, arrivals:
     return pc.unique(pa.chunked_array(chunks, type=pa.string()))
 
 
+def without(rows: pa.Table, removed: Rows) -> pa.Table:
+    """The rows at all other positions."""
+    stays = np.ones(len(rows), dtype=np.bool_)
+    stays[removed] = False
+    return rows.filter(pa.array(stays))
+
+
 def overlaid(decisions: pa.Table, arrivals: int, rows: Rows, decided: pa.Table) -> pa.Table:
     """Decisions of the documents that stay and of those that arrive, `decided` at `rows`, the others as they were.
 

@@ -25,10 +25,12 @@ class Example(NamedTuple):
 
 def lost_share_by_source(decisions: pa.Table, ledger: pa.Table) -> pa.Table:
     """Table of source, documents, dropped and share (dropped / documents), sorted by source."""
-    joined = ledger.select(["doc_id", "source"]).join(decisions.select(["doc_id", "kept"]), "doc_id", join_type="inner")
-    dropped = pc.invert(joined["kept"]).cast(pa.int64())
+    kept, own = decisions["kept"], ledger["doc_id"]
+    if not (len(own) == len(kept) and pc.all(pc.equal(decisions["doc_id"], own), min_count=0).as_py()):
+        kept = kept.take(pc.index_in(own, value_set=decisions["doc_id"].combine_chunks()))
+    dropped = pc.invert(kept).cast(pa.int64())
     counted = (
-        pa.table({"source": joined["source"], "dropped": dropped})
+        pa.table({"source": ledger["source"], "dropped": dropped})
         .group_by("source")
         .aggregate([("dropped", "count"), ("dropped", "sum")])
         .sort_by("source")
@@ -51,22 +53,28 @@ def sources_over_limit(lost: pa.Table, options: DeduplicationOptions) -> list[st
     return sentences
 
 
+def telling_edge(edges: pa.Table) -> pa.Table:
+    """The near-duplicates most alike without being the same (similarity below 1, then most shared), as one edge."""
+    near = edges.filter(pc.and_(pc.equal(edges["kind"], "near"), pc.less(edges["similarity"], 1.0)))
+    order = [(name, "descending") for name in ("similarity", "shared")]
+    order += [(name, "ascending") for name in ("doc_id", "other_id")]
+    return near.take(pc.select_k_unstable(near, 1, order))
+
+
 def example_pair(
     edges: pa.Table,
     texts_of: Callable[[list[str]], Mapping[str, str]],
     uris: Mapping[str, str] | None = None,
     lines: int = 30,
 ) -> Example | None:
-    """The near-duplicates most alike without being the same (similarity below 1, then most shared), or None.
+    """The `telling_edge` with what its texts differ in, or None.
 
     `uris` names documents for people (default: their ids); at most `lines` lines of the unified diff are given.
     """
-    near = edges.filter(pc.and_(pc.equal(edges["kind"], "near"), pc.less(edges["similarity"], 1.0)))
-    if len(near) == 0:
+    telling = telling_edge(edges)
+    if len(telling) == 0:
         return None
-    order = [(name, "descending") for name in ("similarity", "shared")]
-    order += [(name, "ascending") for name in ("doc_id", "other_id")]
-    edge = near.take(pc.select_k_unstable(near, 1, order)).to_pylist()[0]
+    edge = telling.to_pylist()[0]
     ids = [edge["other_id"], edge["doc_id"]]
     texts = texts_of(ids)
     earlier, later = ((uris or {}).get(doc_id, doc_id) for doc_id in ids)

@@ -27,13 +27,18 @@ FORMAT: Literal["2.1"] = "2.1"  # Lance's file format; stable row ids can only b
 Positions = npt.NDArray[np.int64]  # of rows within a version, in table order
 
 
-def write_part(url: str, schema: pa.Schema, batches: Sequence[pa.RecordBatch]) -> tuple[list[str], ContentSum]:
-    """Writes batches as fragments that no version shows yet: (their descriptions as JSON, their content)."""
+def write_part(
+    url: str, schema: pa.Schema, batches: Sequence[pa.RecordBatch], content: ContentSum | None = None
+) -> tuple[list[str], ContentSum]:
+    """Writes batches as fragments that no version shows yet: (their descriptions as JSON, their content).
+
+    Rows are not hashed where the caller knows their ``content``.
+    """
     rows = pa.Table.from_batches(list(batches), schema=schema)
     if rows.num_rows == 0:
         return [], ContentSum()
     fragments = write_fragments(rows, url, schema=schema, data_storage_version=FORMAT, enable_stable_row_ids=True)
-    return [json.dumps(fragment.to_json()) for fragment in fragments], content_of(rows)
+    return [json.dumps(fragment.to_json()) for fragment in fragments], content or content_of(rows)
 
 
 def commit_parts(url: str, schema: pa.Schema, fragments: Iterable[str]) -> int:

@@ -1,0 +1,62 @@
+"""What the page of deduplicated shows: how many went and why, from which sources, and one telling pair."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headwater.assets.curation.stage import decision_metrics, drop_reasons
+from headwater.assets.deduplication.bands import bands_and_rows, s_curve_points
+from headwater.assets.deduplication.difference import Reaching
+from headwater.assets.deduplication.options import DeduplicationOptions
+from headwater.assets.deduplication.refreshing import Result
+from headwater.assets.deduplication.summary import example_pair, lost_share_by_source, sources_over_limit, telling_edge
+from headwater.assets.deduplication.tasks import texts_of
+from headwater.assets.markdown import markdown_table
+from headwater.assets.plots import s_curve, thumbnail
+from headwater.assets.stages import Outcome
+from headwater.assets.storage.records import CheckRecord
+
+
+def describe(outcome: Outcome, now: Reaching, result: Result, options: DeduplicationOptions) -> None:
+    """Adds metrics, tables, plots and checks to the outcome."""
+    outcome.metrics |= decision_metrics(result.decisions, "deduplicated") | {"edges": result.edges.num_rows}
+    reasons = [[rule, f"{count:,}"] for rule, count in drop_reasons(result.decisions, "deduplicated")]
+    outcome.markdown["drop reasons"] = markdown_table(["rule", "documents"], reasons)
+    lost = lost_share_by_source(result.decisions.filter(pa.array(now.kept)), now.documents)
+    outcome.markdown["lost by source"] = markdown_table(
+        ["source", "documents", "dropped", "share"],
+        [[r["source"], f"{r['documents']:,}", f"{r['dropped']:,}", f"{r['share']:.1%}"] for r in lost.to_pylist()],
+    )
+    _show_example(outcome, now, result.edges)
+    if options.near is not None:
+        bands, rows = bands_and_rows(options.near)
+        outcome.metrics |= {"bands": bands, "rows_per_band": rows}
+        points = list(zip(*s_curve_points(options.near), strict=True))
+        outcome.markdown["chance by similarity, 0 to 1"] = thumbnail(*s_curve_points(options.near))
+        outcome.plots["Chance of becoming a candidate"] = s_curve(points, options.verifier.threshold)
+    over = sources_over_limit(lost, options)
+    description = "; ".join(over) or "No source lost more than its share."
+    outcome.checks = [CheckRecord(name="lost_share", passed=not over, blocking=True, description=description)]
+
+
+def _show_example(outcome: Outcome, now: Reaching, edges: pa.Table) -> None:
+    telling = telling_edge(edges)
+    uris = _uris(now, telling)
+    example = example_pair(telling, lambda ids: texts_of(now.view, pa.array(ids)), uris)
+    if example is None:
+        return
+    fence = "````"
+    outcome.markdown["a near-duplicate pair"] = (
+        f"`{example.uri}` resembles `{example.other_uri}`: similarity {example.similarity:.3f}, "
+        f"containment {example.containment:.3f}\n\n{fence}diff\n{example.diff}\n{fence}"
+    )
+    outcome.metrics |= {
+        "example": example.uri,
+        "example_of": example.other_uri,
+        "example_similarity": round(example.similarity, 4),
+    }
+
+
+def _uris(now: Reaching, edges: pa.Table) -> dict[str, str]:
+    ids = pa.array([*edges["doc_id"].to_pylist(), *edges["other_id"].to_pylist()], pa.string())
+    rows = now.ledger.select(["doc_id", "uri"]).filter(pc.is_in(now.ledger["doc_id"], value_set=ids))
+    return dict(zip(rows["doc_id"].to_pylist(), rows["uri"].to_pylist(), strict=True))

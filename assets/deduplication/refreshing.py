@@ -1,0 +1,166 @@
+"""deduplicated, built on its earlier output: index, edges and decisions change where documents did.
+
+The earlier tables stay; rows of documents that went are deleted and rows of new ones appended. Only the decisions are
+written anew when one in their midst changes, because they stand row for row with the ledger; their content version
+follows from the rows that differ.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headwater.assets.context import Rebuild, StageContext
+from headwater.assets.corpus.view import Table
+from headwater.assets.curation.stage import LEDGER
+from headwater.assets.deduplication.difference import Difference, Reaching, difference, equal, reached
+from headwater.assets.deduplication.incremental import plan_refresh
+from headwater.assets.deduplication.neighbourhood import decide_again, touched_documents, without
+from headwater.assets.deduplication.options import DeduplicationOptions
+from headwater.assets.deduplication.population import Documents
+from headwater.assets.deduplication.stored import StoredIndex
+from headwater.assets.deduplication.tasks import sign, verify
+from headwater.assets.schemas import DECISIONS
+from headwater.assets.storage.content import content_of
+from headwater.assets.storage.records import Record, TableRecord
+from headwater.assets.storage.tables import Positions, read_table, take_rows
+
+
+class Result(NamedTuple):
+    """What a run publishes and what it has to tell.
+
+    `decisions` (LEDGER) stand row for row with the ledger; `edges` are all of them; `figures` are of this run.
+    """
+
+    tables: dict[str, TableRecord]
+    decisions: pa.Table
+    edges: pa.Table
+    figures: dict[str, int]
+
+
+def refresh(context: StageContext, base: Record, now: Reaching, rank: dict[str, int], items: Table | None) -> Result:
+    """Follows the changes since `base`; the result is that of a full run.
+
+    Raises:
+        Rebuild: the earlier output cannot be built on.
+    """
+    options: DeduplicationOptions = context.stage.options  # type: ignore[assignment]
+    if absent := {"decisions", "edges", "signatures", "hits"} - set(base.tables):
+        raise Rebuild(f"the earlier output has no {' and no '.join(sorted(absent))}")
+    before = reached(context)
+    found = difference(context, before, now)
+    earlier, gone = _indexed(context, base, before, found)
+    tables = sign(context, now, found.arrived, items, _leaving(context, base, before, found, gone))
+    arrived = Documents(*_arrivals(context, tables["signatures"], base, now, found, gone))
+    edges = _read(context, base, "edges")
+    plan = plan_refresh(earlier, edges, gone, arrived, options, rank)
+    added = pa.concat_tables([plan.added, verify(context, now.view, plan.pairs)])
+    tables["edges"] = context.update_table("edges", plan.removed, added)
+    hits = _read_at(context, "hits", tables["hits"]) if items is not None else None
+    seeds = touched_documents(edges, plan.removed, added, arrived.ledger)
+    final = pa.concat_tables([without(edges, plan.removed), added])
+    rows, decided = decide_again(now.documents, final, seeds, options, rank, hits)
+    earlier_decisions = _read(context, base, "decisions")
+    decisions = _decisions(earlier_decisions, now, found, rows, decided)
+    tables["decisions"], changed = _write_decisions(context, base, earlier_decisions, decisions, found)
+    figures = {
+        "documents_signed": len(arrived.ledger),
+        "pairs_verified": len(plan.pairs),
+        "edges_added": len(added),
+        "edges_removed": len(plan.removed),
+        "decisions_changed": changed,
+        "comparisons_left_out": base.metrics["comparisons_left_out"] + plan.left_out,
+    }
+    return Result(tables, decisions, final, figures)
+
+
+def _read(context: StageContext, base: Record, table: str) -> pa.Table:
+    return _read_at(context, table, base.tables[table])
+
+
+def _read_at(context: StageContext, table: str, record: TableRecord) -> pa.Table:
+    return read_table(context.place.table(table), record.version)
+
+
+def _indexed(context: StageContext, base: Record, before: Reaching, found: Difference) -> tuple[Documents, Positions]:
+    """(the earlier documents in the order of their index, the rows of those that are gone).
+
+    The index is in the order of the ledger, but for documents that curation once dropped and keeps by now.
+    """
+    index = StoredIndex(context.place.table("signatures"), base.tables["signatures"].version)
+    ledger, gone = before.documents, found.gone[before.kept]
+    doc_ids = index.column("doc_id")
+    if len(doc_ids) != len(ledger):
+        raise Rebuild("the index does not have the documents that the earlier run saw")
+    if not pc.all(pc.equal(doc_ids, ledger["doc_id"]), min_count=0).as_py():
+        places = pc.index_in(doc_ids, value_set=ledger["doc_id"].combine_chunks())
+        if places.null_count:
+            raise Rebuild("the index does not have the documents that the earlier run saw")
+        ledger, gone = ledger.take(places), gone[places.to_numpy()]
+    return Documents(index, ledger), np.flatnonzero(gone)
+
+
+def _leaving(
+    context: StageContext, base: Record, before: Reaching, found: Difference, gone: Positions
+) -> dict[str, Positions]:
+    """Which rows of the earlier tables of signatures and hits go."""
+    ids = before.ledger["doc_id"].filter(pa.array(found.gone)).combine_chunks()
+    hits = pc.is_in(_read(context, base, "hits")["doc_id"], value_set=ids).to_numpy()
+    return {"signatures": gone, "hits": np.flatnonzero(hits)}
+
+
+def _arrivals(
+    context: StageContext, signed: TableRecord, base: Record, now: Reaching, found: Difference, gone: Positions
+) -> tuple[pa.Table, pa.Table]:
+    """(rows of the index, ledger) of the new documents."""
+    stayed = base.tables["signatures"].rows - len(gone)
+    index = take_rows(
+        context.place.table("signatures"), signed.version, stayed, signed.rows - stayed, list(signed.columns)
+    )
+    return index, now.ledger.filter(pa.array(found.arrived))
+
+
+def _decisions(earlier: pa.Table, now: Reaching, found: Difference, rows: Positions, decided: pa.Table) -> pa.Table:
+    """Decisions (LEDGER) for all rows of the present ledger: curation's own, the earlier ones, and those made again.
+
+    `decided` belongs to the `rows` of the documents that reach deduplication.
+    """
+    records = len(now.ledger)
+    places = np.arange(records)
+    staying = np.delete(np.arange(len(earlier)), found.removed)
+    carried = np.flatnonzero(now.kept[: found.stayed])
+    places[carried] = records + staying[carried]
+    at = np.flatnonzero(now.kept)[rows]
+    places[at] = records + len(earlier) + np.arange(len(rows))
+    content = now.curated["content_id"].combine_chunks().take(pa.array(at))
+    parts = [now.curated, earlier, in_ledger(decided, content)]
+    together = pa.concat_tables([part.select(LEDGER.names).cast(LEDGER) for part in parts])
+    return together.take(pa.array(places)).combine_chunks()
+
+
+def in_ledger(decided: pa.Table, content: pa.Array) -> pa.Table:
+    """This stage's decisions (DECISIONS) as rows of LEDGER, given the content_id of each document."""
+    stage = pc.if_else(decided["kept"], pa.scalar(None, pa.string()), pa.scalar("deduplicated"))
+    columns = {name: decided[name] for name in DECISIONS.names} | {"stage": stage, "content_id": content}
+    return pa.table({name: columns[name] for name in LEDGER.names}, schema=LEDGER)
+
+
+def _write_decisions(
+    context: StageContext, base: Record, earlier: pa.Table, decisions: pa.Table, found: Difference
+) -> tuple[TableRecord, int]:
+    """(the published table, how many documents of both runs are decided otherwise)."""
+    stayed = without(earlier, found.removed)
+    differs = np.zeros(found.stayed, dtype=np.bool_)
+    for name in LEDGER.names:
+        differs |= ~equal(stayed[name], decisions[name].slice(0, found.stayed))
+    new = decisions.slice(found.stayed)
+    changed = pa.array(np.flatnonzero(differs))
+    if len(changed) == 0:
+        return context.update_table("decisions", found.removed, new.combine_chunks()), 0
+    content = base.tables["decisions"].sum
+    for rows in (earlier.take(pa.array(found.removed)), stayed.take(changed)):
+        content = content.minus(content_of(rows.combine_chunks()))
+    for rows in (new, decisions.take(changed)):
+        content = content.plus(content_of(rows.combine_chunks()))
+    return context.write_table("decisions", decisions, content), len(changed)

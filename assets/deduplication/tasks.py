@@ -1,0 +1,133 @@
+"""The parts of deduplication that read texts, cut into tasks for any number of workers: signing and verifying."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headwater.assets.context import StageContext
+from headwater.assets.corpus.view import CorpusView, Rows, Table
+from headwater.assets.deduplication.buckets import Flags
+from headwater.assets.deduplication.decontamination import HITS, contaminated
+from headwater.assets.deduplication.difference import Reaching
+from headwater.assets.deduplication.index import signature_schema
+from headwater.assets.deduplication.options import DeduplicationOptions
+from headwater.assets.deduplication.signatures import compute_signatures
+from headwater.assets.deduplication.verify import pair_chunks, verify_pairs
+from headwater.assets.schemas import EDGES
+from headwater.assets.storage.records import TableRecord
+from headwater.assets.storage.tables import Positions, open_table, read_table
+
+
+@dataclass(frozen=True)
+class SignTask:
+    """Rows whose documents get signatures and are looked up among the evaluation items.
+
+    `chosen` are places among the documents of these rows that curation keeps; None means all of them.
+    """
+
+    view: CorpusView
+    rows: Rows
+    chosen: tuple[int, ...] | None
+    options: DeduplicationOptions
+    items: Table | None
+
+
+@dataclass(frozen=True)
+class VerifyTask:
+    """Candidate pairs to verify; rows of the documents table for every id in them."""
+
+    pairs: pa.Table
+    documents: Table
+    rows: tuple[int, ...]
+    options: DeduplicationOptions
+
+
+def sign(
+    context: StageContext,
+    now: Reaching,
+    chosen: Flags,
+    items: Table | None,
+    keeping: dict[str, Positions] | None = None,
+) -> dict[str, TableRecord]:
+    """The tables `signatures` and `hits` with the documents of the chosen rows of the ledger, in its order.
+
+    With `keeping`, they go on from the earlier tables, less the rows at these positions.
+    """
+    options: DeduplicationOptions = context.stage.options  # type: ignore[assignment]
+    tasks = [SignTask(now.view, *part, options, items) for part in _parts(now, chosen)]
+    schemas = {"signatures": signature_schema(options), "hits": HITS}
+    sizes = [float(task.rows.documents) for task in tasks]
+    covers = [task.rows for task in tasks]
+    tables, _ = context.run_partitions("sign", _sign, tasks, schemas, covers, sizes, unit="documents", keeping=keeping)
+    return tables
+
+
+def _parts(now: Reaching, chosen: Flags) -> Iterator[tuple[Rows, tuple[int, ...] | None]]:
+    """For each chunk that has chosen rows: the rows from the first to the last of them, and their places there."""
+    documents = np.concatenate([[0], np.cumsum(now.readable)])
+    for chunk in now.chunks:
+        rows = chunk.first_record + np.flatnonzero(chosen[chunk.first_record : chunk.first_record + chunk.records])
+        if len(rows) == 0:
+            continue
+        first, end = int(rows[0]), int(rows[-1]) + 1
+        span = Rows(int(documents[first]), int(documents[end] - documents[first]), first, end - first)
+        places = np.flatnonzero(chosen[first:end][now.kept[first:end]])
+        every = len(places) == np.count_nonzero(now.kept[first:end])
+        yield span, None if every else tuple(places.tolist())
+
+
+def _sign(task: SignTask) -> Iterator[tuple[str, Any]]:
+    documents = task.view.kept(task.rows, columns=())
+    if task.chosen is not None:
+        documents = documents.take(list(task.chosen))
+    for batch in compute_signatures(documents, task.options).combine_chunks().to_batches():
+        yield "signatures", batch
+    if task.items is not None and documents.num_rows:
+        items = read_table(*task.items)
+        for batch in contaminated(documents, items, task.options.decontamination).combine_chunks().to_batches():
+            yield "hits", batch
+
+
+def verify(context: StageContext, view: CorpusView, pairs: pa.Table) -> pa.Table:
+    """Verified near edges of the pairs (PAIRS); each task reads the texts of its own pairs."""
+    if pairs.num_rows == 0:
+        return EDGES.empty_table()
+    options: DeduplicationOptions = context.stage.options  # type: ignore[assignment]
+    ids = pc.unique(pa.chunked_array([*pairs["doc_id"].chunks, *pairs["other_id"].chunks]))
+    rows = _rows_of(view, ids)
+    tasks = []
+    for chunk in pair_chunks(pairs):
+        both = pc.unique(pa.chunked_array([*chunk["doc_id"].chunks, *chunk["other_id"].chunks]))
+        places = np.sort(rows[pc.index_in(both, value_set=ids).to_numpy()])
+        tasks.append(VerifyTask(chunk, view.documents, tuple(places.tolist()), options))
+    sizes = [float(task.pairs.num_rows) for task in tasks]
+    ends = [task.pairs.select(["doc_id", "other_id"]).take([0, task.pairs.num_rows - 1]) for task in tasks]
+    covers = [[task.pairs.num_rows, end.to_pylist()] for task, end in zip(tasks, ends, strict=True)]
+    schemas = {"near_edges": EDGES}
+    tables, _ = context.run_partitions("verify", _verify, tasks, schemas, covers, sizes, unit="pairs")
+    return read_table(context.place.table("near_edges"), tables["near_edges"].version)
+
+
+def texts_of(view: CorpusView, ids: pa.Array) -> dict[str, str]:
+    """Texts of a few documents by id."""
+    table = open_table(*view.documents).take(np.sort(_rows_of(view, ids)).tolist(), columns=["doc_id", "text"])
+    return dict(zip(table["doc_id"].to_pylist(), table["text"].to_pylist(), strict=True))
+
+
+def _rows_of(view: CorpusView, ids: pa.Array) -> Positions:
+    """Rows of the documents table for different ids, all of which it has."""
+    places = pc.index_in(read_table(*view.documents, columns=["doc_id"])["doc_id"], value_set=ids)
+    found = np.flatnonzero(pc.is_valid(places).to_numpy())
+    rows = np.empty(len(ids), dtype=np.int64)
+    rows[places.take(pa.array(found)).to_numpy()] = found
+    return rows
+
+
+def _verify(task: VerifyTask) -> Iterator[tuple[str, Any]]:
+    texts = open_table(*task.documents).take(list(task.rows), columns=["doc_id", "text"])
+    for batch in verify_pairs(task.pairs, lambda _: texts, task.options).combine_chunks().to_batches():
+        yield "near_edges", batch
