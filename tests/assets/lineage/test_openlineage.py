@@ -209,32 +209,26 @@ KILLED = """
     from pathlib import Path
     from small_pipelines import Lab, notes, stages_of
     from headwater.assets import running
-    lab = Lab(Path({workspace!r}), Path({store!r}))
-    real = running.{function}
+    from headwater.assets.lineage import openlineage
     def dies(*arguments, **named):
-        {before}
         os.kill(os.getpid(), signal.SIGKILL)
-    running.{function} = dies
+    {where} = dies
+    lab = Lab(Path({workspace!r}), Path({store!r}))
     running.run_stage(stages_of(notes())[0], lab.store, lab.workspace)
 """
 
 
-def killed(lab, function: str, before: str) -> None:
-    """Runs notes/raw in a process that is killed in a function of the runner."""
-    code = KILLED.format(
-        tests=str(Path(__file__).parents[2]),
-        workspace=str(lab.root),
-        store=str(lab.store.root),
-        function=function,
-        before=before,
-    )
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, timeout=120)
+def killed(lab, where: str) -> None:
+    """Runs notes/raw in a process that is killed where a function of the runner is called."""
+    places = {"tests": str(Path(__file__).parents[2]), "workspace": str(lab.root), "store": str(lab.store.root)}
+    code = textwrap.dedent(KILLED.format(where=where, **places))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=120)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
 
 
 def test_a_killed_run_is_aborted_by_the_next_which_completes(lab):
     plant(lab, 4)
-    killed(lab, "_refresh_or_compute", "pass")
+    killed(lab, "running._refresh_or_compute")
     (start,) = events_of(lab)
     assert start["eventType"] == "START"
     run_stage(stages_of(notes())[0], lab.store, lab.workspace)
@@ -247,22 +241,21 @@ def test_a_killed_run_is_aborted_by_the_next_which_completes(lab):
 
 def test_a_run_killed_after_it_published_is_completed_by_the_next(lab):
     plant(lab, 4)
-    # Between the publication and its event: the runner's way of telling dies after the record is there.
-    killed(lab, "clear_attempts", "pass")
-    assert [event["eventType"] for event in events_of(lab)] == ["START", "COMPLETE"]
-    note = Path(lab.store.root) / "openlineage" / "running" / "notes.raw.json"
-    file = note.parents[1] / "events.ndjson"
-    start = events_of(lab)[0]
+    killed(lab, "openlineage._complete")
     record = lab.record("notes/raw")
-    told = {"run": start["run"]["runId"], "started": record.execution.started, "parent": None, "restores": False}
-    note.write_text(json.dumps(told | {"identity": record.identity.model_dump()}))
-    file.write_text(json.dumps(start) + "\n" + '{"cut sho')  # as a kill in mid-write leaves it
+    (start,) = events_of(lab)
+    file = Path(lab.store.root) / "openlineage" / "events.ndjson"
+    with file.open("a") as events:
+        events.write('{"cut sho')  # as a kill in mid-write leaves it
     assert run_stage(stages_of(notes())[0], lab.store, lab.workspace).reused
-    lines = file.read_text().splitlines()
-    assert lines[1] == '{"cut sho'
-    assert [json.loads(line)["eventType"] for line in (lines[0], *lines[2:])] == ["START", "COMPLETE"]
-    assert json.loads(lines[2])["run"]["runId"] == start["run"]["runId"]
-    assert json.loads(lines[2])["outputs"]
+    _start, cut, last = file.read_text().splitlines()
+    assert cut == '{"cut sho'
+    told = json.loads(last)
+    assert (told["eventType"], told["run"]["runId"]) == ("COMPLETE", start["run"]["runId"])
+    assert told["run"]["facets"]["headwater_identity"]["identity"] == record.digest
+    assert told["outputs"]
+    assert problems_of(told) == []
+    assert not notes_of_running(lab)
 
 
 def test_it_can_be_switched_off(lab, monkeypatch):

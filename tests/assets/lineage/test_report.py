@@ -11,10 +11,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from threading import Thread
 
+import dagster as dg
 import pytest
-from small_pipelines import Lab, bytes_tokenizer, notes, packed, prose, reworded, tiny_training
+from small_pipelines import Lab, bytes_tokenizer, notes, packed, prose, reworded, stages_of, tiny_training
 
 from headwater.assets.command_line.report_server import report_server
+from headwater.assets.dagster_assets import asset_of
 from headwater.assets.evaluation.component import Evaluation
 from headwater.assets.lineage.report import keep_reports_current, render_report, report_path, write_report
 from headwater.assets.lineage.report.drawing import Node, draw_curves, draw_graph
@@ -252,6 +254,22 @@ def test_a_report_is_written_once_and_again_after_an_evaluation(lab):
     assert keep_reports_current(lab.store, lab.record("notes/raw")) is None
     assert lab.record("tiny/checkpoint").model_dump_json() == before
     assert "report.html" not in " ".join(record.files)
+
+
+def test_the_asset_page_links_the_report_of_a_reused_checkpoint_too(lab, monkeypatch):
+    monkeypatch.setenv("HEADWATER_WORKSPACE", str(lab.root))
+    monkeypatch.setenv("HEADWATER_STORE", str(lab.store.root))
+    monkeypatch.setenv("HEADWATER_REPORTS_URL", "http://localhost:3001/")
+    record = lab.record("tiny/checkpoint")
+    path = Path(report_path(lab.store.place("tiny/checkpoint"), record))
+    path.unlink(missing_ok=True)
+    stage = next(stage for stage in stages_of(*components()) if stage.asset == "tiny/checkpoint")
+    result = dg.materialize([asset_of(stage)], instance=dg.DagsterInstance.ephemeral())
+    (event,) = result.asset_materializations_for_node("tiny__checkpoint")
+    assert event.metadata["reused"].value is True
+    assert event.metadata["report"].value == path.relative_to(lab.store.root).as_posix()
+    assert event.metadata["report, as of now"].value == f"http://localhost:3001/tiny/checkpoint@{record.digest}"
+    assert "<h1>tiny</h1>" in path.read_text()
 
 
 def test_the_same_facts_give_the_same_page(lab):
