@@ -18,7 +18,7 @@ from typing import NamedTuple
 import headwater
 from headwater.assets.compute.executor import Executor, executor_for
 from headwater.assets.context import Rebuild, StageContext, StageError
-from headwater.assets.lineage.openlineage import observed, settle_dead_run
+from headwater.assets.lineage.openlineage import observed, settle_dead_run, told_if_refused
 from headwater.assets.schemas import LOOKED_UP
 from headwater.assets.stages import Outcome, Stage, import_object
 from headwater.assets.storage.attempts import clear_attempts
@@ -82,7 +82,8 @@ def run_stage(
     place = store.place(stage.asset)
     with place.lease():
         settle_dead_run(stage, store, workspace)
-        wanted = wanted_identity(stage, store, workspace)
+        with told_if_refused(stage, store, workspace, run):
+            wanted = wanted_identity(stage, store, workspace)
         current = place.record()
         if current is not None and place.lost(current):
             if current.serves(wanted):

@@ -40,7 +40,7 @@ class StageRun(NamedTuple):
     stage: Stage
     store: Store
     workspace: Workspace
-    wanted: Identity
+    wanted: Identity | None  # None: the run failed before it was known
     run_id: str
     started: str  # ISO 8601, whole seconds like Execution.started
     parent: str | None  # Dagster's run id
@@ -82,6 +82,17 @@ def observed(
         raise
 
 
+@contextmanager
+def told_if_refused(stage: Stage, store: Store, workspace: Workspace, parent: str | None = None) -> Iterator[None]:
+    """Tells a failure that comes before a run can begin, such as a source that is not there, as START and FAIL."""
+    try:
+        yield
+    except Exception as error:
+        if not is_disabled():
+            _guarded(_refused, stage, store, workspace, parent, error)
+        raise
+
+
 def settle_dead_run(stage: Stage, store: Store, workspace: Workspace) -> None:
     """Tells the end of a run whose process died before it could; the caller holds the asset's lease."""
     if not is_disabled():
@@ -104,20 +115,32 @@ def _guarded(function: Callable[..., Any], *arguments: Any) -> Any:
         return None
 
 
+def _refused(stage: Stage, store: Store, workspace: Workspace, parent: str | None, error: Exception) -> None:
+    run = StageRun(stage, store, workspace, None, _new_id(), _now(), parent, False)
+    _send(run, "START")
+    _send(run, "FAIL", error=error)
+
+
 def _begin(
     stage: Stage, store: Store, workspace: Workspace, wanted: Identity, parent: str | None, restores: bool
 ) -> StageRun:
-    from openlineage.client.uuid import generate_new_uuid
-
-    started = datetime.now(UTC).isoformat(timespec="seconds")
-    run = StageRun(stage, store, workspace, wanted, str(generate_new_uuid()), started, parent, restores)
-    note = {"run": run.run_id, "started": started, "parent": parent, "restores": restores}
+    run = StageRun(stage, store, workspace, wanted, _new_id(), _now(), parent, restores)
+    note = {"run": run.run_id, "started": run.started, "parent": parent, "restores": restores}
     if store.is_local:
-        store.place(stage.asset).write_text(
-            _note_path(stage, store), json.dumps(note | {"identity": wanted.model_dump()})
-        )
+        text = json.dumps(note | {"identity": wanted.model_dump()})
+        store.place(stage.asset).write_text(_note_path(stage, store), text)
     _send(run, "START")
     return run
+
+
+def _new_id() -> str:
+    from openlineage.client.uuid import generate_new_uuid
+
+    return str(generate_new_uuid())
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _complete(run: StageRun, record: Record) -> None:
@@ -146,7 +169,7 @@ def _end_dead_run(stage: Stage, store: Store, workspace: Workspace) -> None:
 def _published_by(run: StageRun) -> Record | None:
     """The current record, if it is what a run was to publish and is not older than the run."""
     record = run.store.place(run.stage.asset).record()
-    if record is None or record.identity.plain().digest() != run.wanted.plain().digest():
+    if record is None or run.wanted is None or record.identity.plain().digest() != run.wanted.plain().digest():
         return None
     return record if run.restores or record.execution.started >= run.started else None
 

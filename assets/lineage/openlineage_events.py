@@ -43,7 +43,7 @@ from openlineage.client.facet_v2 import (
 import headwater
 from headwater.assets.lineage.openlineage import StageRun
 from headwater.assets.storage.places import Store
-from headwater.assets.storage.records import CheckRecord, Record, TableRecord
+from headwater.assets.storage.records import CheckRecord, Identity, Record, TableRecord
 from headwater.assets.workspace import Workspace
 
 PRODUCER = f"pkg:generic/headwater@{headwater.__version__}"  # a package URL (purl)
@@ -158,21 +158,14 @@ def _produced(facets: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run_facets(run: StageRun, record: Record | None, error: BaseException | None) -> dict[str, Any]:
-    made = None if record is None or run.restores else record.execution
     identity = run.wanted if record is None else record.identity
     facets: dict[str, Any] = {
         "processing_engine": processing_engine_run.ProcessingEngineRunFacet(
             version=headwater.__version__, name="Headwater"
-        ),
-        "headwater_identity": HeadwaterIdentityRunFacet(
-            identity=identity.digest(),
-            restored=run.restores,
-            base=identity.base,
-            engine=made.engine if made else None,
-            workers=made.workers if made else None,
-            seconds=made.seconds if made else None,
-        ),
+        )
     }
+    if identity is not None:
+        facets["headwater_identity"] = _identity_facet(run, identity, record)
     if run.parent and _is_uuid(run.parent):
         facets["parent"] = parent_run.ParentRunFacet(
             run=parent_run.Run(runId=run.parent),
@@ -185,6 +178,18 @@ def _run_facets(run: StageRun, record: Record | None, error: BaseException | Non
     if record is not None and record.checks:
         facets["test"] = test_run.TestRunFacet(tests=[_test(check, run) for check in record.checks])
     return facets
+
+
+def _identity_facet(run: StageRun, identity: Identity, record: Record | None) -> HeadwaterIdentityRunFacet:
+    made = None if record is None or run.restores else record.execution
+    return HeadwaterIdentityRunFacet(
+        identity=identity.digest(),
+        restored=run.restores,
+        base=identity.base,
+        engine=made.engine if made else None,
+        workers=made.workers if made else None,
+        seconds=made.seconds if made else None,
+    )
 
 
 def _message(error: BaseException, run: StageRun) -> str:
@@ -209,7 +214,8 @@ def _test(check: CheckRecord, run: StageRun) -> test_run.TestExecution:
 
 
 def _job_facets(run: StageRun, record: Record | None) -> dict[str, Any]:
-    stage, code = run.stage, run.wanted.code
+    stage = run.stage
+    code = run.wanted.code if run.wanted is not None else stage.code_record()
     made = record.execution if record is not None else None
     facets: dict[str, Any] = {
         "jobType": job_type_job.JobTypeJobFacet(
@@ -244,6 +250,8 @@ def _job_facets(run: StageRun, record: Record | None) -> dict[str, Any]:
 def _inputs(run: StageRun, with_columns: bool) -> list[InputDataset]:
     """The tables and files that the run consumes, at the versions it reads."""
     found: list[InputDataset] = []
+    if run.wanted is None:
+        return found
     assets = run.wanted.options["_inputs"]
     for role, consumed in run.wanted.inputs.items():
         asset = assets.get(role)

@@ -149,18 +149,26 @@ def test_a_dagster_run_is_the_parent(lab):
         assert problems_of(event) == []
 
 
-def test_a_failed_run_is_told_without_places_and_secrets(lab, monkeypatch):
+def test_a_run_that_cannot_begin_is_told_without_places_and_secrets(lab, monkeypatch):
     monkeypatch.setenv("MY_SECRET_KEY", "hunter2-hunter2")
-    lab.write_jsonl("notes.jsonl", [{"text": "one two three"}])
     missing = notes("gone", str(lab.root / "hunter2-hunter2" / "nowhere.jsonl"))
     with pytest.raises(Exception, match="nowhere"):
         lab.run(missing, until="raw")
-    # The source is looked for before the run begins: nothing ran, nothing is told.
-    assert events_of(lab) == []
-    stage = stages_of(notes())[0]
+    start, fail = events_of(lab)
+    assert (start["eventType"], fail["eventType"]) == ("START", "FAIL")
+    message = fail["run"]["facets"]["errorMessage"]["message"]
+    assert message.startswith("SourceError: ")
+    assert "nowhere.jsonl" in message
+    assert "hunter2" not in json.dumps([start, fail])
+    assert str(lab.root) not in json.dumps([start, fail])
+    assert problems_of(start) + problems_of(fail) == []
+
+
+def test_an_error_that_may_quote_a_document_is_told_by_its_type_and_place(lab, monkeypatch):
+    plant(lab, 2)
     monkeypatch.setattr("headwater.assets.running._refresh_or_compute", _fails(lab))
     with pytest.raises(openlineage_delivery.queue.Empty):
-        run_stage(stage, lab.store, lab.workspace)
+        run_stage(stages_of(notes())[0], lab.store, lab.workspace)
     start, fail = events_of(lab)
     assert (start["eventType"], fail["eventType"]) == ("START", "FAIL")
     message = fail["run"]["facets"]["errorMessage"]["message"]
