@@ -86,7 +86,7 @@ def run(benchmark: Benchmark) -> None:
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.peer:
-        print(json.dumps(_work(benchmark.peers[given.peer], given.folder)))
+        work(benchmark.peers[given.peer], given.folder)
         return
     if given.megabytes <= 0 or given.repetitions < 1:
         parser.error("--megabytes must be above 0 and --repetitions at least 1")
@@ -96,9 +96,10 @@ def run(benchmark: Benchmark) -> None:
         write_section(given.write, benchmark.name, text)
 
 
-def _work(peer: Peer, folder: Path) -> Result:
+def work(peer: Peer, folder: Path) -> None:
+    """What a process of its own does: runs the peer and prints its figures for `run_apart`."""
     result = peer.work(folder)
-    return result | {"process_cpu": cpu_seconds(), "peak_mb": _peak_megabytes()}
+    print(json.dumps(result | {"process_cpu": cpu_seconds(), "peak_mb": _peak_megabytes()}))
 
 
 def _peak_megabytes() -> float:
@@ -122,7 +123,7 @@ def _compare(benchmark: Benchmark, megabytes: float, repetitions: int) -> str:
             for key, peer in benchmark.peers.items():
                 if turn < (peer.repetitions or repetitions) and is_installed(peer):
                     _say(f"turn {turn + 1}: {peer.label}")
-                    results[key].append(_run_apart(key, folder))
+                    results[key].append(run_apart(key, folder))
     return f"## {benchmark.title}\n\n{benchmark.report(facts, results)}\n\n{_where(repetitions, benchmark)}"
 
 
@@ -135,7 +136,7 @@ def is_installed(peer: Peer) -> bool:
     return peer.module is None or find_spec(peer.module) is not None
 
 
-def _run_apart(peer: str, folder: Path) -> Result:
+def run_apart(peer: str, folder: Path) -> Result:
     """One run in a fresh process. Kernels compiled by one run are found by the next, in a folder of this benchmark."""
     command = [sys.executable, sys.argv[0], "--peer", peer, "--folder", str(folder)]
     environment = {**os.environ, **_ONE_THREAD, "NUMBA_CACHE_DIR": str(folder / "kernels")}
