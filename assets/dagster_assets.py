@@ -11,6 +11,7 @@ from headwater.assets.stages import Stage
 from headwater.assets.storage.content import digest_of
 from headwater.assets.storage.places import Store
 from headwater.assets.storage.records import CheckRecord, Record
+from headwater.assets.withdrawal.blocklist import ASSET as WITHDRAWALS
 from headwater.assets.workspace import find_workspace
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def asset_of(stage: Stage) -> dg.AssetsDefinition:
     materialize.stage = stage  # type: ignore[attr-defined]  # how stages_of finds it again
     return dg.asset(
         key=dg.AssetKey(stage.asset.split("/")),
-        deps=[dg.AssetKey(asset.split("/")) for asset in stage.inputs.values()],
+        deps=[dg.AssetKey(asset.split("/")) for asset in [*stage.inputs.values(), *_store_wide(stage)]],
         group_name=stage.pipeline,
         kinds=set(stage.kinds),
         owners=list(stage.owners),
@@ -82,6 +83,8 @@ def stage_of(repository: dg.RepositoryDefinition, asset: str) -> Stage:
 
 def stage_behind(asset: dg.AssetsDefinition) -> Stage | None:
     """The stage that an asset was made of; None for assets of other libraries."""
+    if not asset.is_executable:  # the withdrawals: shown, never run
+        return None
     function = getattr(getattr(asset.node_def, "compute_fn", None), "decorated_fn", None)
     stage = getattr(function, "stage", None)
     return stage if isinstance(stage, Stage) else None
@@ -94,13 +97,20 @@ def code_version(stage: Stage) -> str:
 
 def materialization(stage: Stage, store: Store, result: "RunResult", report: str | None = None) -> dg.MaterializeResult:
     """What Dagster shows of a record; ``report`` is the place of a checkpoint's report within the store."""
+    from headwater.assets.withdrawal.status import standing_checks  # loads Lance
+
     record = result.record
     metadata = page(store, record) | {"reused": result.reused} | ({"held": result.held} if result.held else {})
     return dg.MaterializeResult(
         metadata=metadata | (_report_link(record, report) if report else {}),
         data_version=dg.DataVersion(record.content_version),
-        check_results=[_check_result(stage, check) for check in record.checks],
+        check_results=[_check_result(stage, check) for check in [*record.checks, *standing_checks(store, record)]],
     )
+
+
+def _store_wide(stage: Stage) -> list[str]:
+    """What a stage reads of the whole store: `raw` leaves out what was withdrawn."""
+    return [WITHDRAWALS] if stage.stage == "raw" else []
 
 
 def _report(store: Store, record: Record, warn: Callable[[str], None]) -> str | None:

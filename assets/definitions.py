@@ -11,6 +11,7 @@ import dagster as dg
 from headwater.assets.automation.condition import with_conditions
 from headwater.assets.automation.runs import PIPELINE
 from headwater.assets.validation import DeclarationError, validate_workspace
+from headwater.assets.withdrawal.dagster_asset import withdrawals_asset
 from headwater.assets.workspace import Workspace, find_workspace
 
 
@@ -30,7 +31,10 @@ def load_definitions(workspace: Workspace) -> dg.Definitions:
         dg.define_asset_job(g, selection=dg.AssetSelection.groups(g), description=f"All of {g}.", tags={PIPELINE: g})
         for g in groups
     ]
-    return dg.Definitions.merge(with_conditions(loaded), dg.Definitions(executor=dg.in_process_executor, jobs=jobs))
+    return dg.Definitions.merge(
+        with_conditions(loaded),
+        dg.Definitions(assets=[withdrawals_asset()], executor=dg.in_process_executor, jobs=jobs),
+    )
 
 
 def _make_importable(workspace: Workspace) -> None:

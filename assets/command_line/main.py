@@ -12,9 +12,11 @@ from typing import Annotated
 
 import typer
 
+from headwater.assets.command_line.gc import gc
 from headwater.assets.command_line.guard import clear_errors
 from headwater.assets.command_line.promote import current, promote, rollback
 from headwater.assets.command_line.trace import diff, index_app, trace_app
+from headwater.assets.command_line.withdraw import withdraw
 
 app = typer.Typer(
     name="headwater",
@@ -152,6 +154,8 @@ app.command()(diff)
 app.command()(current)
 app.command()(promote)
 app.command()(rollback)
+app.command()(withdraw)
+app.command()(gc)
 app.add_typer(index_app, name="index")
 
 

@@ -114,6 +114,8 @@ def consumed(record: Record) -> Iterator[tuple[str, str, dict[str, int]]]:
     for segment in record.metrics.get("segments") or []:
         if segment.get("shards") and "shards" in assets:
             yield assets["shards"], segment["shards"], {}
+    if "checkpoint" in assets and record.metrics.get("checkpoint"):  # the promoted one need not be the latest
+        yield assets["checkpoint"], record.metrics["checkpoint"], {}
 
 
 def _closure(records: Mapping[Named, Record], roots: Iterable[Named]) -> set[Named]:

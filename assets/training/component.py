@@ -52,6 +52,7 @@ class Training(StageComponent):
             checks=(
                 Check("learned", "The loss ends finite and below where it began.", blocking=True),
                 Check("spikes", "No loss or gradient spike was recorded."),
+                Check("withdrawn_documents", "No step saw a document that was withdrawn since."),
             ),
             pipeline=pipeline,
             description=options.description or "Weights and exact-resume state for each seed, with curves.",

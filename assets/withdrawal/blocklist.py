@@ -40,7 +40,7 @@ WITHDRAWALS = pa.schema(
 )
 
 _POSITION = re.compile(r"#(?:.*&)?(?:line|row|offset)=\d+(?:&\w+)?$")
-_NO_TEXT = blake2b(b"", digest_size=16).hexdigest()  # the content of every record that could not be read
+NO_TEXT = blake2b(b"", digest_size=16).hexdigest()  # the content of every record that could not be read
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Blocklist:
         """The first entry with the same value, per row; a record without text has the content of no other."""
         values = _one_chunk(ledger[column])
         found = pc.index_in(values, value_set=_one_chunk(self.entries[column]))
-        return pc.if_else(pc.equal(values, _NO_TEXT), None, found)
+        return pc.if_else(pc.equal(values, NO_TEXT), None, found)
 
     def _places(self, corpus: str | None) -> dict[str, int]:
         """Source and uri → the first entry, for places that are not positions in a file."""

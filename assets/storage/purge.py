@@ -1,0 +1,160 @@
+"""Taking rows out of the files of a table for good.
+
+A deletion only marks rows, and past versions still show them. A purge writes the fragments that have marks anew, in
+their place, so that the new version holds the same rows in the same order; whoever pinned the old version is pointed to
+the new one; then every version that names a file with a purged row goes, and the files with it.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import lance
+import pyarrow as pa
+import pyarrow.compute as pc
+from lance.file import LanceFileReader
+from lance.fragment import FragmentMetadata
+
+from headwater.assets.storage.gc_kept import Named
+from headwater.assets.storage.gc_tables import TableFiles, remove_file, table_files
+from headwater.assets.storage.places import Place, StoreError
+from headwater.assets.storage.records import Record
+from headwater.assets.storage.tables import commit_parts, open_table, write_part
+
+
+def data_files(files: TableFiles) -> list[str]:
+    """The data files in a table's folder, named by a version or not."""
+    return sorted(path for path in files.sizes if path.startswith("data/") and path.endswith(".lance"))
+
+
+def file_reader(files: TableFiles, path: str, columns: list[str] | None = None) -> LanceFileReader:
+    """Reads a data file as it is: every row in it, also those that versions mark as deleted."""
+    return LanceFileReader(f"{files.place.table(files.name)}/{path}", columns=columns)
+
+
+def file_columns(files: TableFiles, path: str) -> pa.Schema:
+    """The columns that a data file holds."""
+    schema: pa.Schema = file_reader(files, path).metadata().schema
+    return schema
+
+
+def files_with(files: TableFiles, ids: pa.Array, key: str = "doc_id") -> set[str]:
+    """The data files that hold a row of one of the ids, visible or not."""
+    found = set()
+    for path in data_files(files):
+        if key not in file_columns(files, path).names:
+            continue
+        for batch in file_reader(files, path, [key]).read_all(batch_size=65536).to_batches():
+            if pc.any(pc.is_in(batch[key], value_set=ids)).as_py():
+                found.add(path)
+                break
+    return found
+
+
+def shows(place: Place, name: str, version: int, ids: pa.Array, key: str = "doc_id") -> bool:
+    """Whether a version of a table shows a row of one of the ids."""
+    table = open_table(place.table(name), version)
+    if key not in table.schema.names:
+        return False
+    batches = table.scanner(columns=[key], batch_size=65536).to_batches()
+    return any(pc.any(pc.is_in(batch[key], value_set=ids)).as_py() for batch in batches)
+
+
+def rewrite_marked(url: str, version: int) -> int:
+    """A version of the same rows in the same order whose files hold no row that is marked as deleted.
+
+    Fragments without marks are taken over as they are. Indexes of keys are made again.
+
+    Raises:
+        StoreError: the rows did not come out as they were; nothing points to the new version then.
+    """
+    table = open_table(url, version)
+    fragments = []
+    for fragment in table.get_fragments():
+        if fragment.num_deletions == 0:
+            fragments.append(fragment.metadata)
+            continue
+        for batches in _in_pieces(fragment):
+            written, _ = write_part(url, table.schema, batches)
+            fragments += [FragmentMetadata.from_json(text) for text in written]
+    if not fragments:
+        return commit_parts(url, table.schema, [])
+    for number, described in enumerate(fragments):
+        described.id = number
+    operation = lance.LanceOperation.Overwrite(table.schema, fragments)
+    new = int(lance.LanceDataset.commit(url, operation, enable_stable_row_ids=True).version)
+    if not _same_rows(url, version, new):
+        raise StoreError(f"{url}: version {version} could not be rewritten with its rows in order; it stays as it is.")
+    for index in table.list_indices():
+        if index["type"] == "BTree":
+            lance.dataset(url).create_scalar_index(index["fields"][0], "BTREE")
+    return int(lance.dataset(url).version)
+
+
+def _in_pieces(fragment: Any, limit: int = 256 << 20) -> Iterable[list[pa.RecordBatch]]:
+    """The rows of a fragment in runs of bounded size."""
+    held: list[pa.RecordBatch] = []
+    for batch in fragment.to_batches(batch_size=1024):
+        held.append(batch)
+        if sum(item.nbytes for item in held) > limit:
+            yield held
+            held = []
+    if held:
+        yield held
+
+
+def _same_rows(url: str, old: int, new: int) -> bool:
+    before, after = open_table(url, old), open_table(url, new)
+    light = [field.name for field in before.schema if field.name not in ("text", "tokens")]
+    first, second = before.to_table(columns=light), after.to_table(columns=light)
+    return bool(first.equals(second))
+
+
+def repoint(places: Sequence[Place], records: dict[Named, Record], asset: str, name: str, old: int, new: int) -> None:
+    """Lets every record that names or pins a version name another with the same rows."""
+    for (owner, digest), record in list(records.items()):
+        changed = _repointed(record, asset, name, old, new)
+        if changed is not record:
+            records[owner, digest] = changed
+            write_record(next(place for place in places if place.asset == owner), changed)
+
+
+def write_record(place: Place, record: Record) -> None:
+    """Replaces a record where it lies: in the history, and as the current one where it is that."""
+    text = record.model_dump_json(indent=2)
+    place.write_text(f"{place.root}/history/{record.digest}.json", text)
+    current = place.record()
+    if current is not None and current.digest == record.digest:
+        place.write_text(f"{place.root}/record.json", text)
+
+
+def _repointed(record: Record, asset: str, name: str, old: int, new: int) -> Record:
+    if record.asset == asset and name in record.tables and record.tables[name].version == old:
+        table = record.tables[name].model_copy(update={"version": new})
+        record = record.model_copy(update={"tables": {**record.tables, name: table}})
+    assets = record.identity.options.get("_inputs", {})
+    inputs = dict(record.identity.inputs)
+    for role, item in inputs.items():
+        if assets.get(role) == asset and item.tables.get(name) == old:
+            inputs[role] = item.model_copy(update={"tables": {**item.tables, name: new}})
+    if inputs != record.identity.inputs:
+        record = record.model_copy(update={"identity": record.identity.model_copy(update={"inputs": inputs})})
+    return record
+
+
+def drop_versions(place: Place, name: str, versions: set[int], gone: set[str]) -> int:
+    """Removes versions of a table and the files that only they need, those in ``gone`` in any case: bytes freed.
+
+    Version numbers are never given twice: where the newest goes, an empty version takes its place first.
+    """
+    files = table_files(place, name)
+    if files.versions and files.latest in versions:
+        schema = open_table(place.table(name), files.latest).schema
+        commit_parts(place.table(name), schema, [])
+        files = table_files(place, name)
+    kept = [files.needs(version) for version in files.versions if version not in versions]
+    dropped = [files.needs(version) for version in files.versions if version in versions]
+    paths = gone.union(*dropped).difference(*kept) if kept else gone.union(*dropped)
+    root = f"{place.root}/tables/{name}.lance"
+    for path in sorted(paths, key=lambda path: not path.startswith("_versions/")):
+        remove_file(place.store, f"{root}/{path}")
+    return sum(files.sizes.get(path, 0) for path in paths)
