@@ -16,7 +16,7 @@ from headwater.assets.sharding.sampling import StreamShare
 from headwater.assets.storage.changes import changes
 from headwater.assets.storage.places import Store
 from headwater.assets.storage.records import Record
-from headwater.assets.storage.tables import open_table, read_table, take_rows
+from headwater.assets.storage.tables import read_table, take_positions, take_rows
 
 _TRAINED = "-train"
 
@@ -50,7 +50,7 @@ def new_training_tokens(store: Store, older: Record, newer: Record) -> tuple[int
     change = changes(url, *versions)
     columns = ["doc_id", "stream", "length"]
     added = take_rows(url, versions[1], change.kept, change.added, columns)
-    removed = open_table(url, versions[0]).take(change.removed.tolist(), columns=columns)
+    removed = take_positions(url, versions[0], change.removed, columns)
     new = added.filter(pc.invert(pc.is_in(_keys(added), value_set=_keys(removed))))  # the others only moved
     return int(pc.sum(_training(new)["length"]).as_py() or 0), had
 
