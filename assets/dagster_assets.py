@@ -115,9 +115,11 @@ def _store_wide(stage: Stage) -> list[str]:
 
 def _report(store: Store, record: Record, warn: Callable[[str], None]) -> str | None:
     """Keeps the checkpoint reports that a publication concerns up to date; a report never fails the run."""
-    from headwater.assets.lineage.report import keep_reports_current  # loads what declarations do not need
-
+    if record.kind not in ("Training", "Evaluation"):
+        return None
     try:
+        from headwater.assets.lineage.report import keep_reports_current  # loads what declarations do not need
+
         return keep_reports_current(store, record)
     except Exception as error:
         warn(f"The report of {record.asset} could not be written: {error} `headwater report` tries again.")
