@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from headwater.assets.context import StageContext
 from headwater.assets.corpus.view import Table, raw_of, signals_of
 from headwater.assets.storage.records import Record
-from headwater.assets.storage.tables import Positions, open_table, read_table
+from headwater.assets.storage.tables import Positions, read_table, take_positions
 
 Mask = npt.NDArray[np.bool_]
 
@@ -70,7 +70,7 @@ def kept_difference(context: StageContext, earlier: Record, present: Record) -> 
 
 def take(table: Table, positions: Positions, columns: list[str]) -> pa.Table:
     """Columns of the rows at some positions, in the order of the positions."""
-    return open_table(*table).take(positions.tolist(), columns=columns)
+    return take_positions(*table, positions, columns)
 
 
 def _version(context: StageContext, record: Record) -> _Version:

@@ -33,7 +33,7 @@ from headwater.assets.schemas import DOCUMENTS, RAW_LEDGER
 from headwater.assets.stages import Outcome, Stage
 from headwater.assets.storage.content import digest_of
 from headwater.assets.storage.records import CheckRecord, TableRecord
-from headwater.assets.storage.tables import Positions, open_table, read_table, scan_batches
+from headwater.assets.storage.tables import Positions, read_table, scan_batches, take_positions
 from headwater.assets.withdrawal.blocklist import RULE, Blocklist, read_blocklist
 from headwater.assets.workspace import Workspace
 
@@ -123,7 +123,7 @@ def _refresh(
     stored = frozenset(ids.take(np.setdiff1d(touched, blocked, assume_unique=True)).to_pylist())
     tasks, sizes, covers = _tasks(context, options, listing.read, blocklist, stored)
     if len(silenced := np.setdiff1d(blocked, touched, assume_unique=True)):
-        rows = open_table(*context.table_url(before, "ledger")).take(silenced.tolist())
+        rows = take_positions(*context.table_url(before, "ledger"), silenced)
         said = withdrawn_rows(rows, reasons.take(silenced))
         tasks.append(ReadTask({}, (), options.held_out, options.limits, withdrawn=said))
         sizes, covers = [*sizes, 0.0], [*covers, ["withdrawn", digest_of(said["doc_id"].to_pylist())]]

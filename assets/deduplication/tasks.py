@@ -19,7 +19,7 @@ from headwater.assets.deduplication.signatures import compute_signatures
 from headwater.assets.deduplication.verify import pair_chunks, verify_pairs
 from headwater.assets.schemas import EDGES
 from headwater.assets.storage.records import TableRecord
-from headwater.assets.storage.tables import Positions, open_table, read_table
+from headwater.assets.storage.tables import Positions, read_table, take_positions
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def verify(context: StageContext, view: CorpusView, pairs: pa.Table) -> pa.Table
 
 def texts_of(view: CorpusView, ids: pa.Array) -> dict[str, str]:
     """Texts of a few documents by id."""
-    table = open_table(*view.documents).take(np.sort(_rows_of(view, ids)).tolist(), columns=["doc_id", "text"])
+    table = take_positions(*view.documents, np.sort(_rows_of(view, ids)), ["doc_id", "text"])
     return dict(zip(table["doc_id"].to_pylist(), table["text"].to_pylist(), strict=True))
 
 
@@ -128,6 +128,6 @@ def _rows_of(view: CorpusView, ids: pa.Array) -> Positions:
 
 
 def _verify(task: VerifyTask) -> Iterator[tuple[str, Any]]:
-    texts = open_table(*task.documents).take(list(task.rows), columns=["doc_id", "text"])
+    texts = take_positions(*task.documents, np.asarray(task.rows, dtype=np.int64), ["doc_id", "text"])
     for batch in verify_pairs(task.pairs, lambda _: texts, task.options).combine_chunks().to_batches():
         yield "near_edges", batch

@@ -91,8 +91,18 @@ def content_at(url: str, version: int, positions: Positions) -> ContentSum:
     """The content of the rows at some positions; texts that a ``content_id`` stands for are not read."""
     if len(positions) == 0:
         return ContentSum()
+    return content_of(take_positions(url, version, positions, hashed_columns(open_table(url, version).schema)))
+
+
+def take_positions(url: str, version: int, positions: Positions, columns: list[str] | None = None) -> pa.Table:
+    """Columns (default: all) of the rows at some positions, in the order of the positions.
+
+    By row ids: ``take`` of Lance walks the deletion marks anew for every row, seconds for a few hundred of them.
+    """
     table = open_table(url, version)
-    return content_of(table.take(positions.tolist(), columns=hashed_columns(table.schema)))
+    if len(positions) == 0:
+        return table.scanner(columns=columns, limit=0).to_table()
+    return table._take_rows(_row_ids(table, positions), columns=columns)
 
 
 def content_of_version(url: str, version: int) -> ContentSum:

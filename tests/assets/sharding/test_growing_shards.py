@@ -275,7 +275,7 @@ def test_only_the_texts_that_are_new_are_read(bench, monkeypatch):
     read: list[str] = []
 
     def spy(table, positions, columns):
-        found = difference.open_table(*table).take(positions.tolist(), columns=columns)
+        found = difference.take_positions(*table, positions, columns)
         read.extend(found["text"].to_pylist() if "text" in columns else [])
         return found
 

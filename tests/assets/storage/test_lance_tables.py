@@ -1,6 +1,7 @@
 """Tables: fragments become visible by one commit, and a version stays what it was."""
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -9,8 +10,10 @@ from headwater.assets.storage.tables import (
     commit_parts,
     open_table,
     read_table,
+    refresh_parts,
     scan_batches,
     table_exists,
+    take_positions,
     take_rows,
     write_part,
 )
@@ -75,6 +78,19 @@ def test_ranges_scans_and_conditions_agree_with_the_whole(url):
     some = pa.Table.from_batches(scan_batches(url, version, ["n"], fragments=numbers[1:2]))
     assert some["n"].to_pylist() == list(range(5, 10))
     assert read_table(url, version, ["text"], "n = 9")["text"].to_pylist() == ["row 9", "row 9"]
+
+
+def test_rows_at_positions_come_in_their_order_whatever_was_deleted(url):
+    first = commit_parts(url, SCHEMA, write_part(url, SCHEMA, [rows(*range(20))])[0])
+    added = write_part(url, SCHEMA, [rows(*range(20, 25))])[0]
+    version = refresh_parts(url, first, np.array([0, 3, 4, 19]), added)
+    left = [n for n in range(25) if n not in (0, 3, 4, 19)]
+    assert read_table(url, version)["n"].to_pylist() == left
+    for wanted in ([], [0], [20, 2, 2, 15], list(range(21))):
+        table = take_positions(url, version, np.array(wanted, dtype=np.int64), ["n"])
+        assert table["n"].to_pylist() == [left[place] for place in wanted]
+    assert take_positions(url, first, np.array([19, 0])).to_pylist()[0] == {"n": 19, "text": "row 19"}
+    assert take_positions(url, version, np.array([], dtype=np.int64), ["text"]).schema.names == ["text"]
 
 
 def test_other_tools_read_a_table_as_it_is(url):
