@@ -37,15 +37,17 @@ class Automation(StageComponent):
         return dg.Definitions(sensors=sensors, schedules=[self._schedule(each, pipeline) for each in options.schedules])
 
     def _schedule(self, schedule: Schedule, pipeline: str) -> dg.ScheduleDefinition:
-        status = dg.DefaultScheduleStatus
+        status, name = dg.DefaultScheduleStatus, f"{self.options.name}_{schedule.name}"
+        what = f"What {self.options.name} requests by the schedule {schedule.name}."
+        selection, tags = _selection(schedule, pipeline), {PIPELINE: pipeline}
         return dg.ScheduleDefinition(
-            name=f"{self.options.name}_{schedule.name}",
-            target=_selection(schedule, pipeline),
+            name=name,
+            job=dg.define_asset_job(name, selection=selection, tags=tags, description=what),
             cron_schedule=schedule.cron,
             execution_timezone=schedule.timezone,
             default_status=status.RUNNING if self.options.running else status.STOPPED,
             description=self.options.description or f"Brings assets of {pipeline} up to date.",
-            tags={PIPELINE: pipeline, CAUSE: f"schedule {schedule.name}"},
+            tags={CAUSE: f"schedule {schedule.name}"},
         )
 
 

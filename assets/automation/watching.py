@@ -57,7 +57,12 @@ def watching_sensor(
 
     @dg.sensor(
         name=f"{name}_watches_{watched.corpus}",
-        target=target,
+        job=dg.define_asset_job(
+            f"{name}_watches_{watched.corpus}",
+            selection=target,
+            tags={PIPELINE: pipeline},
+            description=f"What {name} requests when files of {watched.corpus} come and go.",
+        ),
         minimum_interval_seconds=watched.every_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
         description=description or f"Lists the sources of {watched.corpus} and requests a run when they changed.",
@@ -104,7 +109,7 @@ def _tick(
     cause = _cause(stage, store, look.record)
     context.log.info(f"{stage.asset}: {cause}")
     context.update_cursor(seen.model_dump_json())
-    return dg.RunRequest(run_key=seen.run_key, tags={PIPELINE: pipeline, CAUSE: cause})
+    return dg.RunRequest(run_key=seen.run_key, tags={CAUSE: cause})
 
 
 def _reason_to_wait(

@@ -177,7 +177,7 @@ def test_a_schedule_requests_its_assets_at_its_time(asked, upstream: bool, expec
     (request,) = nightly.evaluate_tick(
         dg.build_schedule_context(scheduled_execution_time=datetime(2030, 1, 1, 2, tzinfo=UTC))
     ).run_requests
-    assert request.tags["headwater/pipeline"] == "small"
+    assert job.tags["headwater/pipeline"] == "small"
     assert request.tags["headwater/cause"] == "schedule nightly"
 
 

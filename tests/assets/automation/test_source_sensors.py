@@ -48,7 +48,7 @@ def test_what_arrives_is_requested_once_and_what_stays_never(watcher: Watcher):
     plant(watcher.lab, 3, "inbox/a.jsonl")
     request = watcher.tick()
     assert request.tags["headwater/cause"] == "1 new file"
-    assert request.tags["headwater/pipeline"] == "small"
+    assert watcher.definitions.get_repository_def().get_job("keep_watches_notes").tags["headwater/pipeline"] == "small"
     assert "This change was requested; its run was not launched." in watcher.tick()
     watcher.run_raw()
     assert watcher.tick().startswith("No change since 2")
