@@ -97,6 +97,8 @@ def run_stage(
         base = base_of(stage, place, current, wanted)
         grown = wanted.model_copy(update={"base": base.content_version}) if base and stage.grows else wanted
         earlier = (earlier_output(place, grown) or earlier_output(place, wanted)) if stage.restores else None
+        if not stage.restores and current is not None:
+            grown = wanted.model_copy(update={"base": current.digest})  # one more link: no two events have one identity
         if earlier is not None:
             with observed(stage, store, workspace, earlier.identity, run, restores=True) as finish:
                 place.publish(earlier)  # back at an earlier declaration: its output is still there
@@ -163,7 +165,7 @@ def _refresh_or_compute(
         except Rebuild as reason:
             if log is not None:
                 log(f"{stage.asset}: computed in full, because {reason}")
-    return _compute(stage, store, workspace, wanted.plain(), None, log, run)
+    return _compute(stage, store, workspace, wanted.plain() if base else wanted, None, log, run)
 
 
 def _compute(

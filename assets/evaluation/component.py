@@ -23,7 +23,7 @@ class Evaluation(StageComponent):
                 kind="Evaluation",
                 function="headwater.assets.evaluation.stage:materialize_evaluation",
                 options=options.measures,
-                inputs={"checkpoint": f"{options.training}/checkpoint", "tokens": f"{options.held_out}/tokens"},
+                inputs={"checkpoint": options.checkpoint, "tokens": f"{options.held_out}/tokens"},
                 modules=(
                     "headwater.assets.evaluation",
                     "headwater.models.backbones",

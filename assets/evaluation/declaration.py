@@ -9,7 +9,10 @@ from headwater.assets.options import NAME, ComponentOptions
 class EvaluationOptions(ComponentOptions):
     """A checkpoint measured on held-out documents, with checks that can block what is downstream."""
 
-    training: str = Field(pattern=NAME, description="The Training whose checkpoints are measured.")
+    training: str = Field(
+        pattern=NAME.replace("$", "(/current)?$"),
+        description="The Training whose latest checkpoint is measured; `NAME/current`: the promoted one.",
+    )
     held_out: str = Field(pattern=NAME, description="The Shards whose corpora's held-out documents it is measured on.")
     measures: MeasureOptions = Field(
         default_factory=MeasureOptions, description="What is measured, beside what, and what must hold."
@@ -17,4 +20,10 @@ class EvaluationOptions(ComponentOptions):
 
     def references(self) -> list[tuple[tuple[int | str, ...], str, str]]:
         """See :class:`ComponentOptions`."""
-        return [(("training",), "Training", self.training), (("held_out",), "Shards", self.held_out)]
+        name = self.training.removesuffix("/current")
+        return [(("training",), "Training", name), (("held_out",), "Shards", self.held_out)]
+
+    @property
+    def checkpoint(self) -> str:
+        """The asset that says which checkpoint is measured."""
+        return self.training if self.training.endswith("/current") else f"{self.training}/checkpoint"

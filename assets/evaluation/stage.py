@@ -26,6 +26,7 @@ from headwater.assets.stages import Outcome
 from headwater.assets.storage.records import CheckRecord, Record
 from headwater.assets.storage.tables import open_table, read_table, scan_batches
 from headwater.assets.training.checkpoints import open_checkpoint
+from headwater.assets.training.promotion import current_checkpoint
 from headwater.models.backbones.decoder import Decoder
 from headwater.models.generation import sample
 from headwater.models.scoring import score_documents
@@ -56,7 +57,7 @@ def materialize_evaluation(context: StageContext) -> Outcome:
         StageError: checkpoint and held-out tokens come from different tokenizers.
     """
     options: EvaluationOptions = context.stage.options  # type: ignore[assignment]
-    checkpoint, tokens = context.inputs["checkpoint"], context.inputs["tokens"]
+    checkpoint, tokens = current_checkpoint(context.store, context.inputs["checkpoint"]), context.inputs["tokens"]
     tokenizer = open_tokenizer(context, context.upstream(tokens, "tokenizer"))
     _refuse_other_tokenizer(context, checkpoint, tokens)
     documents = _documents(context, tokens, options)

@@ -46,7 +46,8 @@ def _plan_one(stage: Stage, store: Store, workspace: Workspace, earlier: dict[st
         return Planned(stage.asset, "compute", ["never materialized"], last)
     lost = [f"its output was removed: {name}" for name in store.place(stage.asset).lost(last)]
     reasons = lost if last.serves(wanted) else differences(last.identity, wanted)
-    if reasons and not lost and not waiting and (back := earlier_output(store.place(stage.asset), wanted)):
+    back = earlier_output(store.place(stage.asset), wanted) if stage.restores and not lost and not waiting else None
+    if reasons and back:
         return Planned(stage.asset, "restore", [*reasons, "its earlier output is still there"], back)
     if reasons and not lost and (held := reason_to_hold(stage, store, last, wanted)):
         return Planned(stage.asset, "reuse", [held], last)

@@ -2,9 +2,10 @@
 
 import pytest
 from retraining_cases import continued, copied, data, refresh, train
-from small_pipelines import Lab, plant, tiny_training
+from small_pipelines import Lab, plant, stages_of, tiny_training
 
-from headwater.assets.running import StageError
+from headwater.assets.evaluation.component import Evaluation
+from headwater.assets.running import StageError, run_stage
 from headwater.assets.training.options import PromoteOptions
 from headwater.assets.training.promotion import chain_of, current_checkpoint, promote_by_hand, roll_back
 
@@ -131,11 +132,16 @@ def test_what_was_rolled_back_is_not_promoted_again_by_itself(trained):
 def test_an_earlier_declaration_brings_no_earlier_chain_back(trained):
     first = trained.record("tiny/checkpoint").digest
     second = promoted(trained, GOOD, steps=60)[0].record.digest
+    decided = trained.record("tiny/current").digest
     again, current = promoted(trained, GOOD)
     assert again.record.digest == first
     assert not current.reused
     assert current.record.metrics["checkpoint"] == second, "the worse, earlier checkpoint took the place of the better"
     assert [current for _, current in events(trained)] == [first, second, second]
+    promoted(trained, GOOD, steps=60)
+    third = trained.record("tiny/current")
+    assert third.digest not in (current.record.digest, decided), "what consumed an earlier decision would find this one"
+    assert trained.store.place("tiny/current").record(decided).metrics["checkpoint"] == second
 
 
 def test_forgetting_is_measured_on_the_older_held_out_set(lab):
@@ -189,3 +195,22 @@ def test_wrong_bounds_are_refused():
     for wrong in ({"max_worse": -1}, {"max_forgetting": -0.1}, {"max_megabytes_per_source": 0}, {"resamples": 0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             PromoteOptions(**wrong)
+
+
+def test_an_evaluation_of_the_current_checkpoint_follows_promotions_alone(trained):
+    measures = {"cloze": None, "generation": None, "baselines": []}
+    evaluation = Evaluation(name="report", training="tiny/current", held_out="packed", measures=measures)
+    (stage,) = stages_of(evaluation)
+    assert stage.inputs["checkpoint"] == "tiny/current"
+    assert evaluation.options.references()[0][2] == "tiny"
+    first = run_stage(stage, trained.store, trained.workspace).record
+    promoted(trained, BROKEN)
+    assert run_stage(stage, trained.store, trained.workspace).reused, "a candidate that stays one was measured"
+    promote_by_hand(trained.store, "tiny", "to see", "ada")
+    second = run_stage(stage, trained.store, trained.workspace)
+    assert not second.reused
+    assert second.record.metrics["bits_per_byte"] > first.metrics["bits_per_byte"] + 0.1
+    roll_back(trained.store, "tiny", None, "seen", "ada")
+    back = run_stage(stage, trained.store, trained.workspace)
+    assert back.reused
+    assert back.record.metrics["bits_per_byte"] == first.metrics["bits_per_byte"]
