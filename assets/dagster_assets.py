@@ -102,7 +102,7 @@ def materialization(stage: Stage, store: Store, result: "RunResult", report: str
     record = result.record
     metadata = page(store, record) | {"reused": result.reused} | ({"held": result.held} if result.held else {})
     return dg.MaterializeResult(
-        metadata=metadata | (_report_link(record, report) if report else {}),
+        metadata=(_report_link(record, report) if report else {}) | metadata,
         data_version=dg.DataVersion(record.content_version),
         check_results=[_check_result(stage, check) for check in [*record.checks, *standing_checks(store, record)]],
     )
