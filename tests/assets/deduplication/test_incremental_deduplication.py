@@ -7,9 +7,16 @@ from duplicate_strategies import OPTIONS, RANKS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headwater.assets.deduplication.buckets import KeySet, beyond_width, ranks
 from headwater.assets.deduplication.decontamination import build_index
 from headwater.assets.deduplication.driver import Deduplicated, deduplicate, deduplicate_again
-from headwater.assets.deduplication.options import DecontaminationOptions, DeduplicationOptions, ExactOptions
+from headwater.assets.deduplication.options import (
+    DecontaminationOptions,
+    DeduplicationOptions,
+    ExactOptions,
+    MinHashOptions,
+)
+from headwater.assets.deduplication.signatures import minhash
 
 ITEM = "alpha beta gamma delta"
 LEDGER = pa.schema([(name, pa.string()) for name in ("doc_id", "split", "source", "date")])
@@ -102,7 +109,7 @@ _FIRST = st.dictionaries(st.integers(0, 24), _ROWS, min_size=5, max_size=20)
 _NEXT = st.lists(st.dictionaries(st.integers(0, 24), st.none() | _ROWS, max_size=5), min_size=1, max_size=4)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(_FIRST, _NEXT, st.sampled_from([1, 2, 3, 64]), st.sampled_from([True, True, False]))
 def test_any_sequence_of_refreshes_gives_what_a_full_run_gives(first, following, width, exact):
     corpus = Corpus(_options(width, exact))
@@ -110,3 +117,102 @@ def test_any_sequence_of_refreshes_gives_what_a_full_run_gives(first, following,
         changed = {f"{slot:02d}" for slot in step}
         corpus.refresh(changed, [{"doc_id": f"{slot:02d}", **row} for slot, row in step.items() if row is not None])
         corpus.check()
+
+
+def _row(doc_id: str, text: str, year: int, split: str = "train") -> dict:
+    return {"doc_id": doc_id, "text": text, "split": split, "source": "web", "date": str(year)}
+
+
+def _crowded(bands: int, texts: list[str], alike: list[list[int]]) -> Corpus:
+    """A corpus with a bucket width of 1, whose band number n puts just the texts `alike[n]` into one bucket."""
+    for seed in range(2000):
+        minima, _ = minhash(pa.array(texts, pa.large_string()), 1, bands, seed)
+        if all(np.flatnonzero(minima[:, n] == minima[rows[0], n]).tolist() == rows for n, rows in enumerate(alike)):
+            near = MinHashOptions(words=1, permutations=bands, bands=bands, rows=1, bucket_width=1, seed=seed)
+            return Corpus(_options().model_copy(update={"near": near}))
+    raise AssertionError("no seed puts the texts into these buckets")
+
+
+def _rules(corpus: Corpus) -> dict[str, str | None]:
+    corpus.check()
+    decisions = corpus.state.decisions
+    return dict(zip(decisions["doc_id"].to_pylist(), decisions["rule"].to_pylist(), strict=True))
+
+
+def test_a_removal_lets_others_meet_in_a_crowded_bucket():
+    texts = ["common p1 p2 p3 p4 p5", "common q1 q2 q3 q4", "common q1 q2 q3 q5"]
+    corpus = _crowded(1, texts, [[0, 1, 2]])
+    corpus.refresh(
+        set(), [_row(name, text, year) for name, text, year in zip("abc", texts, (2000, 2001, 2002), strict=True)]
+    )
+    assert _rules(corpus) == {"a": None, "b": None, "c": None}
+    corpus.refresh({"a"}, [])
+    assert _rules(corpus) == {"b": None, "c": "near_duplicate"}
+
+
+def test_an_edge_stands_as_long_as_one_shared_bucket_compares_its_ends():
+    texts = ["u v q1 q2 q3 q4", "u v q1 q2 q3 q5", "u p1 p2 p3 p4 p5", "v r1 r2 r3 r4 r5"]
+    corpus = _crowded(2, texts, [[0, 1, 2], [0, 1, 3]])
+    corpus.refresh(set(), [_row("b", texts[0], 2010), _row("c", texts[1], 2011)])
+    assert _rules(corpus) == {"b": None, "c": "near_duplicate"}
+    corpus.refresh(set(), [_row("n", texts[2], 2001)])
+    assert _rules(corpus) == {"b": None, "c": "near_duplicate", "n": None}
+    corpus.refresh(set(), [_row("m", texts[3], 2002)])
+    assert _rules(corpus) == {"b": None, "c": None, "n": None, "m": None}
+
+
+def test_an_earlier_copy_takes_over_the_edges_without_a_text_being_read():
+    text = "one two three four five six seven eight"
+    corpus = Corpus(_options())
+    corpus.refresh(set(), [_row("b", text, 2010), _row("c", text + " nine", 2011)])
+    assert _rules(corpus) == {"b": None, "c": "near_duplicate"}
+    corpus.asked = []
+    corpus.refresh(set(), [_row("a", text.upper(), 2000)])
+    assert _rules(corpus) == {"a": None, "b": "exact_duplicate", "c": "near_duplicate"}
+    corpus.refresh({"a", "b"}, [_row("z", text, 2020)])
+    assert _rules(corpus) == {"c": None, "z": "near_duplicate"}
+    assert (corpus.asked, corpus.state.verified) == ([], 0)
+
+
+def test_a_bridge_that_goes_and_comes_back():
+    words = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
+    chain = [" ".join([f"x{at}" if at < count else word for at, word in enumerate(words)]) for count in (0, 1, 2)]
+    corpus = Corpus(_options())
+    rows = [_row(name, text, 2000 + at) for at, (name, text) in enumerate(zip("abc", chain, strict=True))]
+    corpus.refresh(set(), [rows[0], rows[1]])
+    corpus.refresh(set(), [rows[2]])
+    before = _rules(corpus)
+    corpus.refresh({"b"}, [])
+    _rules(corpus)
+    corpus.refresh(set(), [rows[1]])
+    assert _rules(corpus) == before
+    corpus.refresh({"a"}, [rows[0] | {"split": "held_out"}])
+    assert _rules(corpus)["b"] == "near_held_out"
+
+
+def test_nothing_that_changes_costs_nothing():
+    corpus = Corpus(_options())
+    corpus.refresh(set(), [_row("a", "one two three four", 2000), _row("b", "one two three four", 2001)])
+    before, corpus.asked = corpus.state, []
+    corpus.refresh(set(), [])
+    assert corpus.asked == []
+    assert corpus.state.edges.equals(before.edges)
+    assert corpus.state.decisions.equals(before.decisions)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(0, 40), max_size=60), st.lists(st.integers(0, 40), max_size=20))
+def test_a_set_of_keys_finds_what_is_in_it(column, keys):
+    spread = np.array([0, *range(1, 41)], dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    rows, places = KeySet(spread[keys]).find(spread[column])
+    expected = [row for row, number in enumerate(column) if number in set(keys)]
+    assert rows.tolist() == expected
+    assert np.unique(spread[keys])[places].tolist() == spread[column][expected].tolist()
+
+
+def test_buckets_left_out_comparisons_and_ranks():
+    bucket = np.array([0, 1, 0, 0, 1, 0])
+    place = np.array([5, 0, -1, 2, 9, 3])
+    assert ranks(bucket, place).tolist() == [2, 0, -1, 0, 1, 1]
+    assert beyond_width(bucket, ranks(bucket, place), 1) == 1
+    assert beyond_width(bucket, ranks(bucket, place), 3) == 0
