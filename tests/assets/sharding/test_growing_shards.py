@@ -70,7 +70,8 @@ class Bench:
 
 
 def planted(number: int, split: str = "train") -> Planted:
-    return Planted(f"{number:032x}", prose(number, 4 + number % 23), split)
+    text = None if number % 11 == 9 else prose(number, 4 + number % 23)  # some records cannot be read
+    return Planted(f"{number:032x}", text, split)
 
 
 @pytest.fixture
@@ -126,7 +127,7 @@ MOVES = st.lists(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(moves=MOVES)
 def test_streams_follow_any_sequence_of_changes_and_nothing_else_moves(tmp_path_factory, monkeypatch, moves):
     monkeypatch.setenv("HEADWATER_ENGINE", "local")

@@ -62,6 +62,14 @@ def test_plans_cover_the_stream_once_and_only_grow_at_the_end(total, more):
     assert all(p.samples == SHARD for p in plans[:-1])
     full = total // (SHARD * LENGTH)
     assert plan_shards(total + more, LENGTH, BLOCK, SHARD)[:full] == plans[:full]
+    held, first = -(-total // LENGTH), -(-total // LENGTH) * LENGTH
+    further = plan_shards(first + more, LENGTH, BLOCK, SHARD, held, len(plans))
+    assert [p.number for p in (*plans, *further)] == list(range(len(plans) + len(further)))
+    assert [p.first_sample for p in further] == [held, *(p.first_sample + p.samples for p in further[:-1])][
+        : len(further)
+    ]
+    assert [p.token_start for p in further] == [p.first_sample * LENGTH for p in further]
+    assert sum(p.token_stop - p.token_start for p in further) == more
 
 
 @pytest.mark.parametrize("kind", [np.uint16, np.uint32])
@@ -131,6 +139,30 @@ def test_equal_content_gives_equal_bytes_and_growth_keeps_full_shards(tmp_path):
     assert grown[2].sha256 != first[2].sha256
     assert [p.name for p in (tmp_path / "one").iterdir() if "part" in p.name] == []
     assert (tmp_path / "one" / first[0].file).read_bytes() == (tmp_path / "two" / first[0].file).read_bytes()
+
+
+@pytest.mark.parametrize("place", ["folder", "memory://shards-that-grow"])
+def test_short_blocks_in_the_middle_of_a_stream_are_read_like_any_other(tmp_path, place):
+    """Three batches of additions, each with a short last sample in a short last block."""
+    folder = str(tmp_path) if place == "folder" else place
+    entries, expected, empty = [], [], []
+    for batch, count in enumerate((77, 3, 130)):
+        tokens, held = stream_tokens(count, seed=batch), len(expected)
+        end = held * LENGTH + count
+        for plan in plan_shards(end, LENGTH, BLOCK, SHARD, held, len(entries)):
+            own = tokens[plan.token_start - held * LENGTH : plan.token_stop - held * LENGTH]
+            blocks = pack_blocks([own], plan, LENGTH, BLOCK, PAD)
+            entries.append(write_shard(folder, "a-train", plan.number, blocks))
+        expected += padded(tokens).tolist()
+        empty += [[end, len(expected) * LENGTH]] if end % LENGTH else []
+    write_index(folder, ShardIndex(LENGTH, BLOCK, "uint16", 0, PAD, tuple(entries)))
+    reader = ShardReader(folder)
+    assert reader.streams == {"a-train": len(expected)} == {"a-train": 10 + 1 + 17}
+    assert reader.valid_tokens("a-train") == 210
+    assert reader.empty_spans("a-train").tolist() == empty
+    assert reader.masked_spans("a-train").tolist() == []
+    ids = np.random.default_rng(1).permutation(len(expected))
+    assert reader.samples("a-train", ids).tolist() == [expected[i] for i in ids]
 
 
 def test_withdrawn_spans_become_holes_in_their_block_only(tmp_path):
