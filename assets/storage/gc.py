@@ -148,7 +148,8 @@ def _asset_waste(place: Place, kept: Kept, retention: Retention, now: datetime) 
         versions = kept.versions.get((place.asset, name), set())
         published = kept.published(place.asset, name)
         files = {path.removeprefix(f"{name}/") for path in protected if path.startswith(f"{name}/")}
-        found.tables.append(waste(table_files(place, name), versions, published, files))
+        remembered = kept.remembers(place.asset, name)
+        found.tables.append(waste(table_files(place, name), versions, published, files, remembered))
     _folders(found, kept, now - timedelta(hours=retention.attempt_hours))
     return found
 

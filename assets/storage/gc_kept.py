@@ -15,7 +15,7 @@ from headwater.assets.storage.records import Record
 
 # Tables of ids and numbers, by name. Whatever else is published (documents, tokens, signatures) is payload or made
 # from it row by row.
-LEDGERS = frozenset({"ledger", "chunks", "files", "signals", "decisions", "edges", "spans"})
+LEDGERS = frozenset({"ledger", "chunks", "files", "signals", "decisions", "edges", "spans", "holes"})
 
 Named = tuple[str, str]  # asset, identity
 
@@ -39,6 +39,10 @@ class Kept:
             if table in pinned.tables and record.identity.options.get("_inputs", {}).get(role) == asset
         }
         return own | pins
+
+    def remembers(self, asset: str, table: str) -> bool:
+        """Whether a record that stays names a version of the table."""
+        return any(table in self.records[name].tables for name in self.full | self.ledgers if name[0] == asset)
 
     def dropped(self, asset: str) -> list[Record]:
         """Past records of an asset of which nothing stays."""

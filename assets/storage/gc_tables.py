@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headwater.assets.storage.places import Place, Store
-from headwater.assets.storage.tables import open_table
+from headwater.assets.storage.tables import commit_parts, open_table
 
 _LAST = (1 << 64) - 1  # manifests are named by what is left to here, so that the newest comes first in a listing
 _MANIFEST = re.compile(r"^_versions/(\d+)\.manifest$")
 _TRANSACTION = re.compile(r"^_transactions/(\d+)-")
 _OWN = re.compile(r"^(data|_deletions|_indices|_transactions|_versions)/")
 
+EMPTY = 0  # stands for an empty version where no other may be the newest
 OLD_VERSION, DEAD_ATTEMPT, SCRATCH = "old versions", "dead attempts", "scratch tables"
 
 
@@ -92,14 +93,16 @@ class TableWaste:
 
     files: TableFiles
     by_reason: dict[str, list[str]]
-    restore: int | None = None
+    restore: int | None = None  # the version to put on top; EMPTY: one without rows
 
     def bytes(self, reason: str) -> int:
         """Bytes of the files that go for a reason."""
         return sum(self.files.sizes[path] for path in self.by_reason.get(reason, []))
 
 
-def waste(files: TableFiles, kept: set[int], published: set[int], protected: set[str]) -> TableWaste:
+def waste(
+    files: TableFiles, kept: set[int], published: set[int], protected: set[str], remembered: bool = False
+) -> TableWaste:
     """Which files of a table no kept version needs.
 
     Args:
@@ -107,6 +110,7 @@ def waste(files: TableFiles, kept: set[int], published: set[int], protected: set
         kept: versions that records need.
         published: versions that any record names, kept or not: the others were committed by runs that then died.
         protected: data files that an interrupted run has finished.
+        remembered: records that stay name versions of the table, although none of these stays.
     """
     kept = kept & set(files.manifests)
     needed = protected.union(*(files.needs(version) for version in kept))
@@ -116,6 +120,11 @@ def waste(files: TableFiles, kept: set[int], published: set[int], protected: set
             needed |= files.needs(files.latest)  # the same rows again: it stands guard over the numbers
         else:
             restore = max(kept)  # numbers are never given twice: a version that may stay must be the newest
+    if remembered and not kept and files.versions:
+        if any(path.startswith("data/") for path in files.needs(files.latest)):
+            restore = EMPTY
+        else:
+            needed |= files.needs(files.latest)
     named = _named_by(files, published)
     by_reason: dict[str, list[str]] = {}
     for path in files.sizes:
@@ -145,7 +154,9 @@ def _transactions(files: TableFiles) -> set[str]:
 def remove_waste(found: TableWaste) -> None:
     """Removes what :func:`waste` found: first what makes a version visible, then what it held."""
     files, place = found.files, found.files.place
-    if found.restore is not None:
+    if found.restore == EMPTY:
+        guard_numbers(place, files)
+    elif found.restore is not None:
         open_table(place.table(files.name), found.restore).restore()
     paths = [path for paths in found.by_reason.values() for path in paths]
     root = f"{place.root}/tables/{files.name}.lance"
@@ -154,6 +165,11 @@ def remove_waste(found: TableWaste) -> None:
     remove_empty_folders(place.store, f"{root}/_indices")
     if not table_files(place, files.name).manifests and not place.store.fs.glob(f"{root}/data/*"):
         remove_tree(place.store, root)
+
+
+def guard_numbers(place: Place, files: TableFiles) -> None:
+    """Makes an empty version the newest, so that the numbers of those that go are never given again."""
+    commit_parts(place.table(files.name), open_table(place.table(files.name), files.latest).schema, [])
 
 
 def remove_file(store: Store, path: str) -> None:

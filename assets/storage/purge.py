@@ -5,7 +5,7 @@ their place, so that the new version holds the same rows in the same order; whoe
 the new one; then every version that names a file with a purged row goes, and the files with it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import lance
@@ -15,7 +15,7 @@ from lance.file import LanceFileReader
 from lance.fragment import FragmentMetadata
 
 from headwater.assets.storage.gc_kept import Named
-from headwater.assets.storage.gc_tables import TableFiles, remove_file, table_files
+from headwater.assets.storage.gc_tables import TableFiles, guard_numbers, remove_file, table_files
 from headwater.assets.storage.places import Place, StoreError
 from headwater.assets.storage.records import Record
 from headwater.assets.storage.tables import commit_parts, open_table, write_part
@@ -50,6 +50,43 @@ def files_with(files: TableFiles, ids: pa.Array, key: str = "doc_id") -> set[str
     return found
 
 
+def files_quoting(files: TableFiles, holds: Callable[[str], bool]) -> set[str]:
+    """The data files with a text in any of their columns for which ``holds`` is true."""
+    found = set()
+    for path in data_files(files):
+        names = text_columns(file_columns(files, path))
+        if names and any(holds(text) for text in joined_texts(files, path, names)):
+            found.add(path)
+    return found
+
+
+def text_columns(schema: pa.Schema) -> list[str]:
+    """Columns that hold texts or lists of texts."""
+    return [
+        field.name
+        for field in schema
+        if is_text(field.type) or (is_list(field.type) and is_text(field.type.value_type))
+    ]
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether values are texts."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether values are lists."""
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def joined_texts(files: TableFiles, path: str, names: Sequence[str]) -> Iterator[str]:
+    """All texts of some columns of a data file, joined to runs of some hundred rows of one column."""
+    for batch in file_reader(files, path, list(names)).read_all(batch_size=512).to_batches():
+        for name in names:
+            column = batch[name].flatten() if is_list(batch[name].type) else batch[name]
+            yield "\n".join(text for text in column.to_pylist() if text)
+
+
 def shows(place: Place, name: str, version: int, ids: pa.Array, key: str = "doc_id") -> bool:
     """Whether a version of a table shows a row of one of the ids."""
     table = open_table(place.table(name), version)
@@ -82,7 +119,7 @@ def rewrite_marked(url: str, version: int) -> int:
         described.id = number
     operation = lance.LanceOperation.Overwrite(table.schema, fragments)
     new = int(lance.LanceDataset.commit(url, operation, enable_stable_row_ids=True).version)
-    if not _same_rows(url, version, new):
+    if not same_rows(url, version, new):
         raise StoreError(f"{url}: version {version} could not be rewritten with its rows in order; it stays as it is.")
     for index in table.list_indices():
         if index["type"] == "BTree":
@@ -102,7 +139,8 @@ def _in_pieces(fragment: Any, limit: int = 256 << 20) -> Iterable[list[pa.Record
         yield held
 
 
-def _same_rows(url: str, old: int, new: int) -> bool:
+def same_rows(url: str, old: int, new: int) -> bool:
+    """Whether two versions hold the same rows in the same order; texts are told by the ids beside them."""
     before, after = open_table(url, old), open_table(url, new)
     light = [field.name for field in before.schema if field.name not in ("text", "tokens")]
     first, second = before.to_table(columns=light), after.to_table(columns=light)
@@ -148,8 +186,7 @@ def drop_versions(place: Place, name: str, versions: set[int], gone: set[str]) -
     """
     files = table_files(place, name)
     if files.versions and files.latest in versions:
-        schema = open_table(place.table(name), files.latest).schema
-        commit_parts(place.table(name), schema, [])
+        guard_numbers(place, files)
         files = table_files(place, name)
     kept = [files.needs(version) for version in files.versions if version not in versions]
     dropped = [files.needs(version) for version in files.versions if version in versions]

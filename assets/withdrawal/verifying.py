@@ -1,0 +1,223 @@
+"""`headwater withdraw --verify`: proof that nothing withdrawn is left in a store.
+
+Everything is decoded: each data file of each table, which covers every version and what no version names; each member
+of each shard, by the tar itself and by the index; and each other text: records, reports, plots, logs. Looked for are
+the rows of withdrawn documents in payload tables, their spans in current tables and shards, and pieces of their texts
+anywhere. What documents that stay hold too is left out and named. Not decoded are weights: what they learned is told by
+the check of the checkpoint.
+"""
+
+import io
+import tarfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headwater.assets.context import StageError, consumed_record
+from headwater.assets.fitting.stage import tokenizer_at
+from headwater.assets.fitting.tokenizers import FittedTokenizer
+from headwater.assets.sharding.shards import ShardError, read_index
+from headwater.assets.storage.gc_kept import LEDGERS, all_records, asset_places
+from headwater.assets.storage.gc_tables import TableFiles, table_files, table_names
+from headwater.assets.storage.places import Place, Store
+from headwater.assets.storage.purge import (
+    data_files,
+    file_columns,
+    file_reader,
+    is_list,
+    joined_texts,
+    shows,
+    text_columns,
+)
+from headwater.assets.storage.records import Record
+from headwater.assets.withdrawal.blocklist import ASSET
+from headwater.assets.withdrawal.searching import (
+    Search,
+    everything_withdrawn,
+    meaning,
+    other_files,
+    text_files,
+    what_tells,
+)
+from headwater.assets.withdrawal.touching import members_with, spans_of
+
+_TOKENS_AT_ONCE = 1 << 20
+_OVERLAP = 256  # tokens that neighbouring runs share, so that no piece is cut in two
+_SHOWN = 20
+
+
+@dataclass
+class Verification:
+    """What was read, and what was found where."""
+
+    documents: int
+    fingerprints: int
+    telling: int
+    sharing: dict[str, int]
+    read: Counter[str] = field(default_factory=Counter)
+    found: list[tuple[str, str]] = field(default_factory=list)  # where, what
+
+    @property
+    def absent(self) -> bool:
+        """Whether nothing withdrawn was found."""
+        return not self.found
+
+    def lines(self) -> Iterator[str]:
+        """The report."""
+        r = self.read
+        yield f"{self.documents:,} withdrawn documents, {self.fingerprints:,} fingerprints of their texts"
+        if self.fingerprints > self.telling:
+            ids = sorted(self.sharing, key=lambda doc_id: (-self.sharing[doc_id], doc_id))
+            more = f" and {len(ids) - 3:,} more" if len(ids) > 3 else ""
+            yield (
+                f"  {self.fingerprints - self.telling:,} of them stand in documents that stay too, and tell nothing: "
+                f"{', '.join(ids[:3])}{more}"
+            )
+        yield f"read {r['tables']:,} tables: {r['versions']:,} versions, {r['files']:,} data files, {r['rows']:,} rows"
+        yield f"read {r['shards']:,} shards: {r['tokens']:,} tokens decoded"
+        yield f"read {r['texts']:,} records, reports, plots and logs; not decoded: {r['weights']:,} files of weights"
+        for where, what in self.found[:_SHOWN]:
+            yield f"  FOUND in {where}: {what}"
+        if len(self.found) > _SHOWN:
+            yield f"  … and {len(self.found) - _SHOWN:,} more places"
+        yield (
+            "ABSENT: nothing withdrawn is left."
+            if self.absent
+            else ("PRESENT: materialize the pipelines, then `headwater gc --yes`, then verify again.")
+        )
+
+
+def verify_absence(store: Store) -> Verification:
+    """Reads everything that a store holds and looks for what was withdrawn."""
+    everything, ids = everything_withdrawn(store)
+    search, sharing = what_tells(store)
+    report = Verification(len(ids), len(everything.wanted), len(search.wanted), sharing)
+    places = [place for place in asset_places(store) if place.asset != ASSET]
+    records = list(all_records(places).values())
+    tokenizers = _tokenizers(store, records)
+    values = pa.array(sorted(ids), pa.string())
+    for place in places:
+        for name in table_names(place):
+            _read_table(report, place, name, values, search, tokenizers)
+        _read_shards(report, store, place, records, ids, search, tokenizers)
+    for name, text in text_files(store):
+        report.read["texts"] += 1
+        if search.holds(meaning(name, text)):
+            report.found.append((name, "a piece of a withdrawn text"))
+    report.read["weights"] = other_files(store)
+    return report
+
+
+def _tokenizers(store: Store, records: list[Record]) -> list[FittedTokenizer]:
+    """Every tokenizer that any tokens of the store were made with, each once."""
+    found: dict[str, FittedTokenizer] = {}
+    for record in records:
+        if "tokenizer" in record.identity.inputs:
+            try:
+                tokenizer = tokenizer_at(store, consumed_record(store, record, "tokenizer"))
+            except StageError:
+                continue
+            found.setdefault(tokenizer.json, tokenizer)
+    return list(found.values())
+
+
+def _read_table(
+    report: Verification, place: Place, name: str, ids: pa.Array, search: Search, tokenizers: list[FittedTokenizer]
+) -> None:
+    files, where = table_files(place, name), f"{place.asset}: {name}"
+    report.read["tables"] += 1
+    report.read["versions"] += len(files.versions)
+    for path in data_files(files):
+        report.read["files"] += 1
+        schema = file_columns(files, path)
+        named = sorted(version for version in files.versions if path in files.needs(version))
+        here = f"{where}, versions {', '.join(map(str, named))}" if named else f"{where}, a file of no version"
+        if name not in LEDGERS and "doc_id" in schema.names:
+            rows = _rows_of(files, path, ids)
+            if rows:
+                report.found.append((here, f"{rows:,} rows of withdrawn documents"))
+        if any(search.holds(text) for text in joined_texts(files, path, text_columns(schema))):
+            report.found.append((here, "a piece of a withdrawn text"))
+        report.read["rows"] += file_reader(files, path).num_rows()
+        if "tokens" in schema.names and is_list(schema.field("tokens").type):
+            _read_token_file(report, files, path, here, search, tokenizers)
+    record = place.record()
+    version = record.tables[name].version if record is not None and name in record.tables else None
+    if name == "spans" and version is not None and shows(place, name, version, ids):
+        report.found.append((f"{where}, the current version", "spans of withdrawn documents"))
+
+
+def _rows_of(files: TableFiles, path: str, ids: pa.Array) -> int:
+    batches = file_reader(files, path, ["doc_id"]).read_all(batch_size=65536).to_batches()
+    return sum(pc.sum(pc.is_in(batch["doc_id"], value_set=ids)).as_py() or 0 for batch in batches)
+
+
+def _read_token_file(
+    report: Verification, files: TableFiles, path: str, here: str, search: Search, tokenizers: list[FittedTokenizer]
+) -> None:
+    for batch in file_reader(files, path, ["tokens"]).read_all(batch_size=512).to_batches():
+        flat = batch["tokens"].flatten().to_numpy(zero_copy_only=False)
+        if _says(flat, search, tokenizers):
+            report.found.append((here, "tokens of a withdrawn text"))
+            return
+
+
+def _says(tokens: np.ndarray, search: Search, tokenizers: list[FittedTokenizer]) -> bool:
+    """Whether some tokens, decoded, hold a piece of a withdrawn text."""
+    for first in range(0, len(tokens), _TOKENS_AT_ONCE):
+        run = tokens[first : first + _TOKENS_AT_ONCE + _OVERLAP]
+        for tokenizer in tokenizers:
+            own = run[run < tokenizer.vocabulary_size].tolist()
+            if search.holds(tokenizer.decode(own, skip_special_tokens=True)):
+                return True
+    return False
+
+
+def _read_shards(
+    report: Verification,
+    store: Store,
+    place: Place,
+    records: list[Record],
+    ids: set[str],
+    search: Search,
+    tokenizers: list[FittedTokenizer],
+) -> None:
+    own = {record.digest: record for record in records if record.asset == place.asset}
+    for folder in place.store.fs.glob(f"{place.root}/files/*"):
+        tars = sorted(place.store.fs.glob(f"{folder}/*.tar"))
+        for path in tars:
+            report.read["shards"] += 1
+            tokens = _tokens_in(place.store, path)
+            report.read["tokens"] += len(tokens)
+            if _says(tokens, search, tokenizers):
+                where = path.split(f"{place.root}/files/")[-1]
+                report.found.append((f"{place.asset}: {where}", "tokens of a withdrawn text"))
+        record = own.get(folder.rsplit("/", 1)[-1])
+        if tars and record is not None:
+            report.found += [
+                (f"{place.asset}: {name}", "a withdrawn span") for name in _spans(store, record, folder, ids)
+            ]
+
+
+def _spans(store: Store, record: Record, folder: str, ids: set[str]) -> list[str]:
+    """Files that are still there and hold a span of a withdrawn document, by the index and the spans of their time."""
+    try:
+        named = members_with(read_index(folder), spans_of(store, consumed_record(store, record, "tokens"), ids))
+    except (StageError, ShardError, FileNotFoundError, KeyError):
+        return []
+    return [name for name in named if store.fs.exists(f"{folder}/{name}")]
+
+
+def _tokens_in(store: Store, path: str) -> np.ndarray:
+    """All tokens of a shard, in order, as its members hold them."""
+    found = [np.empty(0, dtype=np.int64)]
+    with store.fs.open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+        for member in tar:
+            content = tar.extractfile(member)
+            if member.name.endswith(".tokens.npy") and content is not None:
+                found.append(np.load(io.BytesIO(content.read()), allow_pickle=False).ravel().astype(np.int64))
+    return np.concatenate(found)
