@@ -136,10 +136,10 @@ def is_installed(peer: Peer) -> bool:
     return peer.module is None or find_spec(peer.module) is not None
 
 
-def run_apart(peer: str, folder: Path) -> Result:
+def run_apart(peer: str, folder: Path, kernels: Path | None = None) -> Result:
     """One run in a fresh process. Kernels compiled by one run are found by the next, in a folder of this benchmark."""
     command = [sys.executable, sys.argv[0], "--peer", peer, "--folder", str(folder)]
-    environment = {**os.environ, **_ONE_THREAD, "NUMBA_CACHE_DIR": str(folder / "kernels")}
+    environment = {**os.environ, **_ONE_THREAD, "NUMBA_CACHE_DIR": str(kernels or folder / "kernels")}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-4000:]}")

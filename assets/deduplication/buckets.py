@@ -11,6 +11,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from headwater.assets.deduplication.index import distinct
 from headwater.assets.deduplication.normalise import Bytes, Hashes, Rows
 
 Flags = npt.NDArray[np.bool_]
@@ -38,7 +39,7 @@ class KeySet:
     """A set of 64-bit keys that whole columns are looked up in; the keys must be well mixed."""
 
     def __init__(self, keys: Hashes) -> None:
-        self.keys = np.unique(keys)
+        self.keys = distinct(keys)
         bits = max(int(_BITS_PER_KEY * len(self.keys)).bit_length(), 10)
         self._shift = np.uint64(64 - bits)
         leading = self.keys >> self._shift

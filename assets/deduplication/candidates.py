@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headwater.assets.deduplication.index import ArrangedIndex, Index, band_columns, exact_words, numbers
+from headwater.assets.deduplication.index import ArrangedIndex, Index, band_columns, distinct, exact_words, numbers
 from headwater.assets.deduplication.normalise import Hashes, Rows
 from headwater.assets.deduplication.options import DeduplicationOptions, MinHashOptions
 from headwater.assets.deduplication.order import document_order
@@ -132,11 +132,14 @@ class MinHashCandidates:
     def find(self, roots: Index) -> Candidates:
         """Candidates among documents with at least one shingle."""
         eligible = np.flatnonzero(numbers(roots.column("shingles")) > 0)
-        found, left_out = np.empty(0, dtype=np.int64), 0
+        found, pending, left_out = np.empty(0, dtype=np.int64), [], 0
         for name in band_columns(self.options):
             codes, beyond = self._pairs_of_band(numbers(roots.column(name))[eligible])
-            found = np.union1d(found, codes) if len(codes) else found
+            pending.append(codes)
             left_out += beyond
+            if sum(map(len, pending)) > len(found):  # rarely, as the pairs grow, and never more than twice their memory
+                found, pending = distinct(np.concatenate([found, *pending])), []
+        found = distinct(np.concatenate([found, *pending]))
         later, earlier = np.divmod(found, max(len(eligible), 1))
         return Candidates(eligible[later], eligible[earlier], left_out)
 

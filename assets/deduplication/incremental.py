@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from headwater.assets.deduplication.buckets import Difference, Flags, compare_buckets
 from headwater.assets.deduplication.candidates import PAIRS, copy_edges
-from headwater.assets.deduplication.index import band_columns
+from headwater.assets.deduplication.index import band_columns, distinct
 from headwater.assets.deduplication.normalise import Rows
 from headwater.assets.deduplication.options import DeduplicationOptions, MinHashOptions
 from headwater.assets.deduplication.population import Documents, Groups, Population
@@ -106,7 +106,7 @@ def _compare(groups: Groups, buckets: list[tuple[Rows, Rows]], width: int) -> Di
         parts.append(
             compare_buckets(bucket[first], group, before, after, groups.changed[group], width, len(groups.before))
         )
-    gained, known, leaving = (np.unique(np.concatenate(part)) for part in list(zip(*parts, strict=True))[:3])
+    gained, known, leaving = (distinct(np.concatenate(part)) for part in list(zip(*parts, strict=True))[:3])
     return Difference(gained, known, leaving, sum(part.left_out for part in parts))
 
 

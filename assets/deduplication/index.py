@@ -66,3 +66,11 @@ def exact_words(column: pa.ChunkedArray | pa.Array) -> Hashes:
 def numbers(column: pa.ChunkedArray) -> npt.NDArray:
     """A column of integers without nulls as an array, without copying where the column is one chunk."""
     return column.chunk(0).to_numpy() if column.num_chunks == 1 else column.to_numpy()
+
+
+def distinct(values: npt.NDArray) -> npt.NDArray:
+    """The different values, ascending. Sorting beats the hash table that `np.unique` builds for millions of them."""
+    ordered = np.sort(values)
+    first = np.ones(len(ordered), dtype=np.bool_)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first]

@@ -110,13 +110,11 @@ class Population:
         return Groups(members, group, place, before, after, place_before, place_after)
 
     def sharing(self, band: str, members: Rows) -> tuple[Rows, Rows]:
-        """(numbers, buckets) of all documents in a bucket of these members, those members included, ascending."""
+        """(numbers, ascending; buckets) of all documents in a bucket of these members, which must have shingles."""
         old, new = numbers(self.earlier.signatures.column(band)), numbers(self.arrived.signatures.column(band))
         keys = KeySet(self._pick((old, new), members))
         (rows, buckets), (further, further_buckets) = keys.find(old), keys.find(new)
-        found, bucket = np.concatenate([rows, self.count + further]), np.concatenate([buckets, further_buckets])
-        eligible = self.shingles(found) > 0
-        return found[eligible], bucket[eligible]
+        return np.concatenate([rows, self.count + further]), np.concatenate([buckets, further_buckets])
 
     @cached_property
     def _exact(self) -> tuple[Hashes, Hashes]:

@@ -123,12 +123,12 @@ def _row(doc_id: str, text: str, year: int, split: str = "train") -> dict:
     return {"doc_id": doc_id, "text": text, "split": split, "source": "web", "date": str(year)}
 
 
-def _crowded(bands: int, texts: list[str], alike: list[list[int]]) -> Corpus:
-    """A corpus with a bucket width of 1, whose band number n puts just the texts `alike[n]` into one bucket."""
+def _crowded(bands: int, texts: list[str], alike: list[list[int]], width: int = 1) -> Corpus:
+    """A corpus of narrow buckets, whose band number n puts just the texts `alike[n]` into one bucket."""
     for seed in range(2000):
         minima, _ = minhash(pa.array(texts, pa.large_string()), 1, bands, seed)
         if all(np.flatnonzero(minima[:, n] == minima[rows[0], n]).tolist() == rows for n, rows in enumerate(alike)):
-            near = MinHashOptions(words=1, permutations=bands, bands=bands, rows=1, bucket_width=1, seed=seed)
+            near = MinHashOptions(words=1, permutations=bands, bands=bands, rows=1, bucket_width=width, seed=seed)
             return Corpus(_options().model_copy(update={"near": near}))
     raise AssertionError("no seed puts the texts into these buckets")
 
@@ -159,6 +159,24 @@ def test_an_edge_stands_as_long_as_one_shared_bucket_compares_its_ends():
     assert _rules(corpus) == {"b": None, "c": "near_duplicate", "n": None}
     corpus.refresh(set(), [_row("m", texts[3], 2002)])
     assert _rules(corpus) == {"b": None, "c": None, "n": None, "m": None}
+
+
+def test_what_goes_takes_no_place_among_the_earliest():
+    texts = ["u v q1 q2 q3 q4", "u v q1 q2 q3 q5", "u p1 p2 p3 p4 p5", "v r1 r2 r3 r4 r5"]
+    corpus = _crowded(2, texts, [[0, 1, 2], [0, 1, 3]])
+    corpus.refresh(set(), [_row("b", texts[0], 2010), _row("c", texts[1], 2011), _row("m", texts[3], 2002)])
+    corpus.refresh({"m"}, [_row("n", texts[2], 2001)])
+    assert _rules(corpus) == {"b": None, "c": "near_duplicate", "n": None}
+
+
+def test_copies_take_no_place_among_the_earliest():
+    texts = ["u v q1 q2 q3 q4", "u v q1 q2 q3 q5", "u p1 p2 p3 p4 p5", "u s1 s2 s3 s4 s5", "v r1 r2 r3 r4 r5"]
+    corpus = _crowded(2, texts, [[0, 1, 2, 3], [0, 1, 4]], width=2)
+    copies = [_row("r", texts[4], 2001), _row("s", texts[4], 2002)]
+    corpus.refresh(set(), [_row("b", texts[0], 2010), _row("c", texts[1], 2011), *copies])
+    corpus.refresh(set(), [_row("n", texts[2], 2001), _row("o", texts[3], 2002)])
+    kept = {"b": None, "n": None, "o": None, "r": None}
+    assert _rules(corpus) == kept | {"c": "near_duplicate", "s": "exact_duplicate"}
 
 
 def test_an_earlier_copy_takes_over_the_edges_without_a_text_being_read():
