@@ -17,7 +17,7 @@ from headwater.assets.evaluation.report import Report
 from headwater.assets.lineage.history import records_of
 from headwater.assets.lineage.influence import ancestors
 from headwater.assets.lineage.report.counts import CorpusCounts, count_corpus
-from headwater.assets.lineage.segments import TrainedSegment, trained_segments
+from headwater.assets.lineage.segments import TrainedSegment, distinct_tokens, trained_segments
 from headwater.assets.lineage.trace import trace_document
 from headwater.assets.storage.places import Store
 from headwater.assets.storage.records import CheckRecord, Record
@@ -123,7 +123,7 @@ def gather(store: Store, checkpoint: Record, as_of: datetime | None = None) -> F
         streams=_streams(store, tokens, segments, missing),
         segments=segments,
         evaluations=evaluations_of(store, checkpoint),
-        withdrawn=_withdrawn(store, checkpoint, tokens, missing),
+        withdrawn=_withdrawn(store, checkpoint, segments, missing),
         made_from=[record for record, _ in ancestors(store, checkpoint)],
         missing=missing,
     )
@@ -238,31 +238,35 @@ def _lines(text: str) -> Iterator[dict[str, Any]]:
             return
 
 
-def _withdrawn(store: Store, checkpoint: Record, tokens: Record | None, missing: list[str]) -> list[Withdrawn] | None:
-    """Withdrawals of documents that lie in the training streams this checkpoint read."""
+def _withdrawn(
+    store: Store, checkpoint: Record, segments: Sequence[TrainedSegment], missing: list[str]
+) -> list[Withdrawn] | None:
+    """Withdrawals of documents that lie in the training streams this checkpoint read, in any of its segments."""
     record = store.place(WITHDRAWALS).record()
-    if record is None or tokens is None:
+    if record is None or not segments:
         return None
-    try:
-        found = _withdrawn_documents(store, record, tokens)
-    except FileNotFoundError as error:
-        missing.append(f"Withdrawals could not be looked up: {_without_place(store, error)}")
-        return None
+    found: dict[str, tuple[str, str, str]] = {}
+    for tokens in distinct_tokens(segments):
+        try:
+            found |= _withdrawn_documents(store, record, tokens)
+        except FileNotFoundError as error:
+            missing.append(f"Withdrawals could not be looked up: {_without_place(store, error)}")
     told: dict[tuple[str, str, str], list[str]] = {}
-    for date, reason, by, doc_id in found:
-        told.setdefault((date, reason, by), []).append(doc_id)
-    return [Withdrawn(*key, len(ids), *_seen(store, checkpoint, ids, missing)) for key, ids in told.items()]
+    for doc_id, key in sorted(found.items()):
+        told.setdefault(key, []).append(doc_id)
+    return [Withdrawn(*key, len(ids), *_seen(store, checkpoint, ids, missing)) for key, ids in sorted(told.items())]
 
 
-def _withdrawn_documents(store: Store, withdrawals: Record, tokens: Record) -> list[tuple[str, str, str, str]]:
+def _withdrawn_documents(store: Store, withdrawals: Record, tokens: Record) -> dict[str, tuple[str, str, str]]:
+    """Withdrawn document of a training stream → (date, reason, by) of its first withdrawal."""
     with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as query:
         for record, name in ((withdrawals, "withdrawals"), (tokens, "spans")):
             query.register(name, open_table(store.place(record.asset).table(name), record.tables[name].version))
-        return query.execute(
-            "select min(w.date), min(w.reason), min(w.by), w.doc_id from withdrawals w "
-            "semi join (select doc_id from spans where ends_with(stream, '-train')) s using (doc_id) "
-            "group by w.doc_id order by 1, w.doc_id"
+        rows = query.execute(
+            "select doc_id, min(date), arg_min(reason, date), arg_min(w.by, date) from withdrawals w "
+            "semi join (select doc_id from spans where ends_with(stream, '-train')) s using (doc_id) group by doc_id"
         ).fetchall()
+    return {row[0]: (row[1], row[2], row[3]) for row in rows}
 
 
 def _seen(store: Store, checkpoint: Record, ids: Sequence[str], missing: list[str]) -> tuple[int, int]:

@@ -6,23 +6,31 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from threading import Thread
 
 import dagster as dg
+import pyarrow.compute as pc
 import pytest
 from small_pipelines import Lab, bytes_tokenizer, notes, packed, prose, reworded, stages_of, tiny_training
 
 from headwater.assets.command_line.report_server import report_server
 from headwater.assets.dagster_assets import asset_of
 from headwater.assets.evaluation.component import Evaluation
-from headwater.assets.lineage.report import keep_reports_current, render_report, report_path, write_report
+from headwater.assets.lineage.report import facts, keep_reports_current, render_report, report_path, write_report
 from headwater.assets.lineage.report.drawing import Node, draw_curves, draw_graph
 from headwater.assets.lineage.report.facts import gather
+from headwater.assets.lineage.segments import trained_segments
 from headwater.assets.lineage.trace import trace_document
 from headwater.assets.storage.places import Store
+from headwater.assets.storage.records import Record, TableRecord
+from headwater.assets.storage.tables import commit_parts, write_part
+from headwater.assets.withdrawal.blocklist import read_blocklist
+from headwater.assets.withdrawal.selecting import select_ids
+from headwater.assets.withdrawal.withdrawing import withdraw
 
 HOSTILE = "<script>alert('x')</script>\"&\u202egnp.exe"
 STEPS = 12
@@ -295,17 +303,19 @@ def test_the_server_shows_reports_and_nothing_else(lab):
         server.shutdown()
 
 
-def test_withdrawals_since_are_told_with_their_steps(lab, trained):
-    from headwater.assets.withdrawal.blocklist import read_blocklist
-    from headwater.assets.withdrawal.selecting import select_ids
-    from headwater.assets.withdrawal.withdrawing import withdraw
-
-    checkpoint = lab.record("tiny/checkpoint")
-    assert "Nothing has been withdrawn" in render_report(gather(lab.store, checkpoint))
+@pytest.fixture(scope="module")
+def withdrawn(lab, trained) -> list[str]:
+    """Ids of three training documents that were withdrawn after the training."""
+    assert "Nothing has been withdrawn" in render_report(gather(lab.store, lab.record("tiny/checkpoint")))
     ids = sorted(row["doc_id"] for row in trained)[:3]
     withdraw(lab.store, select_ids(lab.store, ids, read_blocklist(lab.store)), "<u>asked", "legal", "ids", False)
+    return ids
+
+
+def test_withdrawals_since_are_told_with_their_steps(lab, withdrawn):
+    checkpoint = lab.record("tiny/checkpoint")
     shown = Page(render_report(gather(lab.store, checkpoint))).rows("Withdrawals")
-    steps = [trace_document(lab.store, checkpoint, doc_id).steps for doc_id in ids]
+    steps = [trace_document(lab.store, checkpoint, doc_id).steps for doc_id in withdrawn]
     (row,) = shown
     assert row["reason"] == "<u>asked"
     assert row["by"] == "legal"
@@ -355,3 +365,26 @@ def test_curves_keep_extremes_and_leave_out_what_is_not_finite():
     assert "nan" not in svg
     assert draw_curves({}, "loss", "loss") == ""
     assert 'aria-label="loss"' in draw_curves({"s": ([0, 1], [2.0, 2.0])}, "loss", "loss")
+
+
+def test_a_document_of_an_earlier_segment_counts_after_the_refresh_that_removed_it(lab, withdrawn):
+    """A continued training read documents that its newest shards no longer hold."""
+    checkpoint = lab.record("tiny/checkpoint")
+    (first,) = trained_segments(lab.store, checkpoint)
+    later = replace(first, number=1, tokens=packed_without(lab, withdrawn[0]))
+    counts = {}
+    for name, segments in (("later", [later]), ("both", [first, later])):
+        (row,) = facts._withdrawn(lab.store, checkpoint, segments, []) or []
+        counts[name] = row.documents
+    assert counts == {"later": 2, "both": 3}
+
+
+def packed_without(lab: Lab, doc_id: str) -> Record:
+    """The tokens' record at a version of its spans that lacks a document."""
+    place, record = lab.store.place("packed/tokens"), lab.record("packed/tokens")
+    rows = lab.table("packed/tokens", "spans")
+    left = rows.filter(pc.not_equal(rows["doc_id"], doc_id))
+    fragments, content = write_part(place.table("spans"), rows.schema, left.to_batches())
+    version = commit_parts(place.table("spans"), rows.schema, fragments)
+    spans = TableRecord.of(version, content, record.tables["spans"].columns)
+    return record.model_copy(update={"tables": record.tables | {"spans": spans}})
