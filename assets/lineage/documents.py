@@ -12,10 +12,10 @@ from typing import Any
 
 from headwater.assets.corpus.reading import content_id
 from headwater.assets.lineage.history import LineageError, did_you_mean, history
-from headwater.assets.storage.indexes import equals, find_rows
+from headwater.assets.storage.indexes import equals, find_rows, rows_where
 from headwater.assets.storage.places import Place, Store
 from headwater.assets.storage.records import Record
-from headwater.assets.storage.tables import open_table, read_table
+from headwater.assets.storage.tables import open_table
 
 ID_LENGTH = 32
 _SUGGESTED_FROM = 2000  # addresses looked at for a suggestion
@@ -92,7 +92,7 @@ def _in_every_corpus(store: Store, condition: str, first_only: bool = False) -> 
 
 def _rows(place: Place, record: Record, condition: str) -> list[dict[str, Any]]:
     try:
-        return list(read_table(place.table("ledger"), record.tables["ledger"].version, where=condition).to_pylist())
+        return list(rows_where(place.table("ledger"), record.tables["ledger"].version, condition).to_pylist())
     except FileNotFoundError:  # a past version that was cleaned up: newer ones still answer
         return []
 

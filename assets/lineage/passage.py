@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from headwater.assets.lineage.history import history
-from headwater.assets.storage.indexes import equals, find_rows
+from headwater.assets.storage.indexes import equals, find_rows, rows_where
 from headwater.assets.storage.places import Place, Store
 from headwater.assets.storage.records import Record
-from headwater.assets.storage.tables import read_table
 
 
 @dataclass(frozen=True)
@@ -166,7 +165,7 @@ def _edges(place: Place, record: Record, doc_id: str) -> Iterator[tuple[dict[str
 
 def _edges_at(place: Place, record: Record, doc_id: str) -> list[dict[str, Any]]:
     where = f"{equals('doc_id', [doc_id])} OR {equals('other_id', [doc_id])}"
-    return list(read_table(place.table("edges"), record.tables["edges"].version, where=where).to_pylist())
+    return list(rows_where(place.table("edges"), record.tables["edges"].version, where).to_pylist())
 
 
 def _other(row: dict[str, Any], doc_id: str) -> str:

@@ -15,14 +15,14 @@ from headwater.assets.lineage.corpora import corpora_of, corpus_stages
 from headwater.assets.lineage.history import LineageError, version_name
 from headwater.assets.lineage.segments import TrainedSegment, sampler_of, trained_segments
 from headwater.assets.schemas import SPANS
-from headwater.assets.storage.indexes import equals, find_rows
+from headwater.assets.storage.indexes import choose_rows, equals, find_rows, rows_where
 from headwater.assets.storage.places import Store
 from headwater.assets.storage.records import Record
-from headwater.assets.storage.tables import read_table
 from headwater.assets.tokenization.spans import documents_of_sample
 
-_RANGES = 64  # ranges in one query
-_IDS = 512  # ids in one query
+_RANGES = 256  # ranges in one query
+_ROWS_PER_RANGE = 10_000  # a range asked of an index costs about as much as reading the places of so many spans
+_IDS = 2048  # ids in one query
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,27 @@ def segment_of_step(store: Store, checkpoint: Record, step: int) -> TrainedSegme
 
 def spans_over(store: Store, trained: TrainedSegment, stream: str, samples: np.ndarray) -> pa.Table:
     """Rows of SPANS with a token in any of the samples of a stream (and some beside them), ordered by `start`."""
-    length = trained.sequence_length
-    url, version = store.place(trained.tokens.asset).table("spans"), trained.tokens.tables["spans"].version
-    wanted, reach = np.unique(samples) * length, 4 * length
+    table = trained.tokens.tables["spans"]
+    url, wanted = store.place(trained.tokens.asset).table("spans"), np.unique(samples)
+    if table.rows < _ROWS_PER_RANGE * len(wanted):
+        return _ordered(_by_reading(url, table.version, stream, wanted, trained.sequence_length))
+    return _ordered(_by_index(url, table.version, stream, wanted, trained.sequence_length))
+
+
+def _by_reading(url: str, version: int, stream: str, samples: np.ndarray, length: int) -> pa.Table:
+    """Where many samples of few documents are asked for: the places of all spans are read and compared at once."""
+    until = np.concatenate([[0], np.cumsum(np.bincount(samples) > 0)])  # wanted samples before each sample
+
+    def lies_over(rows: pa.Table) -> pa.Array:
+        first = np.minimum(rows["start"].to_numpy() // length, len(until) - 1)
+        stop = (rows["start"].to_numpy() + rows["length"].to_numpy() - 1) // length + 1
+        return pa.array(until[np.minimum(stop, len(until) - 1)] > until[first])
+
+    return choose_rows(url, version, ["start", "length"], lies_over, SPANS.names, equals("stream", [stream]))
+
+
+def _by_index(url: str, version: int, stream: str, samples: np.ndarray, length: int) -> pa.Table:
+    wanted, reach = samples * length, 2 * length
     found = SPANS.empty_table()
     while len(wanted):
         ranges = [(max(int(first) - reach, 0), int(first) + length) for first in wanted]
@@ -113,16 +131,16 @@ def spans_over(store: Store, trained: TrainedSegment, stream: str, samples: np.n
         before = np.searchsorted(starts, wanted, side="right")
         known = (before > 0) & (starts[np.maximum(before - 1, 0)] >= wanted - reach) if len(starts) else before > 0
         wanted, reach = wanted[~known & (wanted > reach)], reach * 16
-    return _distinct(found)
+    return found
 
 
 def _within(url: str, version: int, stream: str, ranges: Sequence[tuple[int, int]]) -> Iterator[pa.Table]:
     for first in range(0, len(ranges), _RANGES):
         listed = " OR ".join(f"(start >= {a} AND start < {b})" for a, b in ranges[first : first + _RANGES])
-        yield read_table(url, version, SPANS.names, where=f"({listed}) AND {equals('stream', [stream])}")
+        yield rows_where(url, version, f"({listed}) AND {equals('stream', [stream])}", SPANS.names)
 
 
-def _distinct(spans: pa.Table) -> pa.Table:
+def _ordered(spans: pa.Table) -> pa.Table:
     starts = spans["start"].to_numpy()
     _, first = np.unique(starts, return_index=True)
     return spans.take(pa.array(first)).combine_chunks()

@@ -10,17 +10,21 @@ rest; every candidate is verified by reading its text.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import fsspec
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from headwater.assets.storage.tables import open_table, read_table
+from headwater.assets.storage.tables import open_table
 
 # Below this a scan answers in a few milliseconds; above it an index is worth its half second per million rows.
 MIN_ROWS = 100_000
+# Looking up a value in an index costs about as much as reading the column of so many rows.
+ROWS_PER_LOOKUP = 2_500
 _BATCH_ROWS = 256
 
 
@@ -57,8 +61,35 @@ def equals(column: str, values: Sequence[str]) -> str:
 
 
 def find_rows(url: str, version: int, column: str, values: Sequence[str], columns: list[str] | None = None) -> pa.Table:
-    """Rows of a version whose text column has one of some values; by index where there is one."""
-    return read_table(url, version, columns, where=equals(column, values))
+    """Rows of a version whose text column has one of some values, in table order; by index where that is quicker."""
+    if open_table(url, version).count_rows() < ROWS_PER_LOOKUP * len(values):
+        listed = pa.array(values, pa.string())
+        return choose_rows(url, version, [column], lambda rows: pc.is_in(rows[column], value_set=listed), columns)
+    return rows_where(url, version, equals(column, values), columns)
+
+
+def rows_where(url: str, version: int, condition: str, columns: list[str] | None = None) -> pa.Table:
+    """The few rows of a version that meet an SQL condition, in table order.
+
+    Their places are asked of the index first and the rows are taken then: reading columns while filtering costs ten
+    times as much for rows that lie scattered.
+    """
+    return choose_rows(url, version, [], None, columns, condition)
+
+
+def choose_rows(
+    url: str,
+    version: int,
+    read: list[str],
+    choose: Callable[[pa.Table], Any] | None,
+    columns: list[str] | None = None,
+    where: str | None = None,
+) -> pa.Table:
+    """Rows that a function marks, given a few columns of all that meet a condition; in table order."""
+    table = open_table(url, version)
+    seen = table.to_table(columns=[*read, "_rowoffset"], filter=where)
+    places = seen["_rowoffset"] if choose is None else seen["_rowoffset"].filter(choose(seen))
+    return table.take(np.sort(places.to_numpy()).tolist(), columns=columns)
 
 
 @dataclass(frozen=True)

@@ -137,8 +137,11 @@ def test_traces_agree_with_what_the_loader_delivered(run):
     assert len(came) >= 3, "no document of the refresh was read"
 
 
-def test_steps_name_the_documents_that_the_loader_delivered(run):
+@pytest.mark.parametrize("rows_per_range", [0, 10**9], ids=["by index", "by reading"])
+def test_steps_name_the_documents_that_the_loader_delivered(run, monkeypatch, rows_per_range):
     lab, checkpoint, seen, _ = run
+    monkeypatch.setattr("headwater.assets.lineage.steps._ROWS_PER_RANGE", rows_per_range)
+    monkeypatch.setattr("headwater.assets.storage.indexes.ROWS_PER_LOOKUP", rows_per_range)
     for step in (0, RAMP - 1, RAMP, SAVED, REFRESH - 1, REFRESH, STEPS - 1):
         found = trace_step(lab.store, checkpoint, step)
         tokens = defaultdict(int)
