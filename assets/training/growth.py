@@ -59,8 +59,8 @@ def appended(store: Store, older: Record, newer: Record) -> Appended:
     """What newer shards hold beyond older ones.
 
     Raises:
-        Rebuild: samples are not numbered as they were: another tokenizer or length, documents moved, or the older
-            spans were removed.
+        Rebuild: samples are not numbered as they were (another tokenizer or length, a repack), or the older spans were
+            removed.
     """
     before, after = (consumed_record(store, shards, "tokens") for shards in (older, newer))
     if _tokenizer(before) != _tokenizer(after):
@@ -71,13 +71,10 @@ def appended(store: Store, older: Record, newer: Record) -> Appended:
         was, now = _spans(store, before), _spans(store, after)
     except FileNotFoundError as error:
         raise Rebuild(str(error)) from error
-    place = pc.index_in(_keys(now), value_set=_keys(was))
-    stayed = now.filter(pc.is_valid(place))
-    if not stayed.select(["start", "length"]).equals(
-        was.take(pc.drop_null(place)).select(["start", "length"]).combine_chunks()
-    ):
-        raise Rebuild(f"documents moved within the streams of {newer.asset} (a repack, or shards made anew)")
-    new = now.filter(pc.is_null(place))
+    if before.metrics["numbering"] != after.metrics["numbering"]:
+        raise Rebuild(f"the documents of {newer.asset} were numbered anew (a repack, or tokens made anew)")
+    # A document that went and came again stands behind all others: what trains on it is new.
+    new = now.filter(pc.invert(pc.is_in(_places(now), value_set=_places(was))))
     length = int(newer.metrics["sequence_length"])
     first = {stream: token // length for stream, token in _first_tokens(was, new, newer.asset).items()}
     return Appended(int(pc.sum(new["length"]).as_py() or 0), first)
@@ -107,6 +104,12 @@ def _training(spans: pa.Table) -> pa.Table:
 def _keys(spans: pa.Table) -> pa.Array:
     """What a document is known by: the same one may stand in two streams."""
     joined = pc.binary_join_element_wise(spans["stream"].cast(pa.string()), spans["doc_id"].cast(pa.string()), "/")
+    return joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined
+
+
+def _places(spans: pa.Table) -> pa.Array:
+    """Documents with the place where they stand."""
+    joined = pc.binary_join_element_wise(_keys(spans), spans["start"].cast(pa.string()), "/")
     return joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined
 
 
