@@ -39,7 +39,7 @@ def fillers(block: str) -> str:
     wanted = {(kind, f"filler_{kind}") for kind in NEEDED}
     for document in documents:
         options = component_kinds()[document["type"].removeprefix(PREFIX)].model_validate(document["attributes"])
-        wanted |= {(kind, name) for _, kind, name in options.references() if name not in own}
+        wanted |= {(kind, name) for _, kind, name in options.references() if name.partition("/")[0] not in own}
     texts = [{"type": PREFIX + kind, "attributes": {"name": name, **NEEDED[kind]}} for kind, name in sorted(wanted)]
     return yaml.safe_dump_all(texts)
 

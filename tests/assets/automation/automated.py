@@ -12,9 +12,11 @@ CHAIN = ["notes/signals", "notes/curated", "notes/deduplicated", "letters/tokeni
 CHAIN += ["packed/tokens", "packed/shards", "tiny/checkpoint"]
 
 
-def automated(*, shards: StageComponent | None = None, **options: Any) -> dg.Definitions:
+def automated(
+    *, shards: StageComponent | None = None, training: StageComponent | None = None, **options: Any
+) -> dg.Definitions:
     """The small pipeline from notes in `inbox/` to a checkpoint, with an automation called `keep`."""
-    components = [notes(path="inbox/*.jsonl"), bytes_tokenizer(), shards or packed(), tiny_training(4)]
+    components = [notes(path="inbox/*.jsonl"), bytes_tokenizer(), shards or packed(), training or tiny_training(4)]
     return pipeline_definitions("small", *components, Automation(name="keep", **options))
 
 

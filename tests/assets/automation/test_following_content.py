@@ -1,9 +1,11 @@
 """Downstream follows content: what the condition requests when bytes, options, checks or nothing change."""
 
+from datetime import UTC, datetime, timedelta
+
 import dagster as dg
 import pytest
 from automated import CHAIN, automated, names
-from small_pipelines import packed
+from small_pipelines import packed, tiny_training
 
 ALL = ["notes/raw", *CHAIN]
 
@@ -15,8 +17,10 @@ class History:
         self.instance, self.cursor, self.options = instance, None, {"follow_content": True} | options
         self.definitions = automated(**self.options)
 
-    def tick(self) -> list[str]:
-        result = dg.evaluate_automation_conditions(self.definitions, self.instance, cursor=self.cursor)
+    def tick(self, now: datetime | None = None) -> list[str]:
+        result = dg.evaluate_automation_conditions(
+            self.definitions, self.instance, cursor=self.cursor, evaluation_time=now
+        )
         self.cursor = result.cursor
         keys = [key for key in self.definitions.resolve_all_asset_keys() if result.get_num_requested(key)]
         return names(keys)
@@ -99,6 +103,19 @@ def test_what_is_missing_is_made_once_its_inputs_are_there():
 def test_an_unwatched_raw_is_made_when_it_is_missing():
     with dg.DagsterInstance.ephemeral() as instance:
         assert History(instance).tick() == sorted(ALL)
+
+
+def test_a_checkpoint_that_keeps_times_is_requested_at_them():
+    with dg.DagsterInstance.ephemeral() as instance:
+        told = History(instance, training=tiny_training(4, retrain={"when": {"cron": "0 3 * * *"}}))
+        told.materialized(*ALL, version="1")
+        evening = datetime(2030, 1, 1, 22, tzinfo=UTC)
+        assert [told.tick(evening + timedelta(hours=hours)) for hours in (0, 4, 6, 8)] == [
+            [],
+            [],
+            ["tiny/checkpoint"],
+            [],
+        ]
 
 
 def test_only_pipelines_that_say_so_follow():
