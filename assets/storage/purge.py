@@ -81,7 +81,8 @@ def is_list(kind: pa.DataType) -> bool:
 
 def joined_texts(files: TableFiles, path: str, names: Sequence[str]) -> Iterator[str]:
     """All texts of some columns of a data file, joined to runs of some hundred rows of one column."""
-    for batch in file_reader(files, path, list(names)).read_all(batch_size=512).to_batches():
+    batches = file_reader(files, path, list(names)).read_all(batch_size=512).to_batches() if names else []
+    for batch in batches:
         for name in names:
             column = batch[name].flatten() if is_list(batch[name].type) else batch[name]
             yield "\n".join(text for text in column.to_pylist() if text)

@@ -128,7 +128,7 @@ def _record(
     record.metrics = {
         "documents": entries.num_rows,
         "withdrawals": len(set(entries["withdrawal"].to_pylist())),
-        "fingerprints": {"fingerprints": {"salt": salt}},
+        "fingerprints": {"salt": salt},
     }
     return record
 
