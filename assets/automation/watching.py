@@ -6,9 +6,10 @@ says what was last requested, so that nothing is requested twice, not even when 
 """
 
 import time
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import dagster as dg
 from pydantic import BaseModel
@@ -23,6 +24,8 @@ from headwater.assets.workspace import find_workspace
 
 if TYPE_CHECKING:
     from headwater.assets.storage.records import Record
+
+UNLISTED = "unlisted"
 
 
 class Seen(BaseModel):
@@ -84,6 +87,34 @@ def _tick(
     keys: AbstractSet[dg.AssetKey],
     pipeline: str,
 ) -> dg.RunRequest | dg.SkipReason:
+    news = _news(stage)
+    if news.nothing:
+        return dg.SkipReason(news.text)
+    seen = Seen.model_validate_json(context.cursor) if context.cursor else Seen()
+    if seen.found != news.wanted:
+        seen = seen.model_copy(update={"found": news.wanted, "found_at": time.time()})
+        context.update_cursor(seen.model_dump_json())
+    waiting = _reason_to_wait(context.instance, seen, watched, keys, pipeline)
+    if waiting:
+        return dg.SkipReason(f"{news.text} {waiting}")
+    now = {"requested": news.wanted, "requested_at": time.time(), "number": seen.number + 1}
+    seen = seen.model_copy(update=now)
+    cause = news.cause()
+    context.log.info(f"{stage.asset}: {cause}")
+    context.update_cursor(seen.model_dump_json())
+    return dg.RunRequest(run_key=seen.run_key, tags={CAUSE: cause})
+
+
+class _News(NamedTuple):
+    """What a look at the sources says: in words, what `raw` would be, and why, which may cost a second listing."""
+
+    text: str
+    nothing: bool = False
+    wanted: str = ""
+    cause: Callable[[], str] = str
+
+
+def _news(stage: Stage) -> _News:
     from headwater.assets.automation.arrivals import look_at  # loads Lance, which loading declarations does not need
     from headwater.assets.corpus.reading import SourceError
 
@@ -92,24 +123,14 @@ def _tick(
     try:
         look = look_at(stage, store, workspace)
     except SourceError as error:
+        text = str(error)
         if store.place(stage.asset).record() is None:
-            return dg.SkipReason(f"Waiting for the first files: {error}")
-        raise  # the tick fails, in red, with this message; the next one looks again
+            return _News(f"Waiting for the first files: {text}", nothing=True)
+        # One run is let fail: like any other failure it stands on the asset's page, raises alerts and is tried again.
+        return _News(f"The sources cannot be listed: {text}.", wanted=UNLISTED, cause=lambda: f"not listed: {text}")
     if look.current and look.record is not None:
-        return dg.SkipReason(f"No change since {_local_time(look.record.execution.started)}.")
-    seen = Seen.model_validate_json(context.cursor) if context.cursor else Seen()
-    if seen.found != look.wanted:
-        seen = seen.model_copy(update={"found": look.wanted, "found_at": time.time()})
-        context.update_cursor(seen.model_dump_json())
-    waiting = _reason_to_wait(context.instance, seen, watched, keys, pipeline)
-    if waiting:
-        return dg.SkipReason(waiting)
-    now = {"requested": look.wanted, "requested_at": time.time(), "number": seen.number + 1}
-    seen = seen.model_copy(update=now)
-    cause = _cause(stage, store, look.record)
-    context.log.info(f"{stage.asset}: {cause}")
-    context.update_cursor(seen.model_dump_json())
-    return dg.RunRequest(run_key=seen.run_key, tags={CAUSE: cause})
+        return _News(f"No change since {_local_time(look.record.execution.started)}.", nothing=True)
+    return _News("The sources changed.", wanted=look.wanted, cause=lambda: _difference(stage, store, look.record))
 
 
 def _reason_to_wait(
@@ -117,13 +138,11 @@ def _reason_to_wait(
 ) -> str | None:
     quiet = time.time() - seen.found_at
     if quiet < watched.quiet_seconds:
-        return (
-            f"The sources changed {quiet:.0f} s ago; waiting until they stay as they are for {watched.quiet_seconds} s."
-        )
+        return f"Waiting until they stay as they are for {watched.quiet_seconds} s ({quiet:.0f} s so far)."
     writing = run_writing(instance, keys, pipeline)
     if writing is not None:
         return (
-            f"The sources changed; run {writing.run_id[:8]} is writing these assets, so the next one waits for it. "
+            f"Run {writing.run_id[:8]} is writing these assets, so the next one waits for it. "
             "If its process is gone, terminate it on its page."
         )
     return _already_requested(instance, seen, watched) if seen.found == seen.requested else None
@@ -133,12 +152,12 @@ def _already_requested(instance: dg.DagsterInstance, seen: Seen, watched: Watche
     run = run_requested_by(instance, seen.run_key)
     ended = "was not launched" if run is None else f"{run.run_id[:8]} ended with {run.status.value}"
     if watched.retry_minutes is None:
-        return f"This change was requested; its run {ended}. It is requested again once files change."
+        return f"This was requested; its run {ended}. It is requested again once files change."
     left = seen.requested_at + 60 * watched.retry_minutes - time.time()
-    return f"This change was requested; its run {ended}. Next attempt in {left / 60:.0f} minutes." if left > 0 else None
+    return f"This was requested; its run {ended}. Next attempt in {left / 60:.0f} minutes." if left > 0 else None
 
 
-def _cause(stage: Stage, store: Store, record: "Record | None") -> str:
+def _difference(stage: Stage, store: Store, record: "Record | None") -> str:
     """What came and went, in words: for the run's tag and the tick's log."""
     from headwater.assets.automation.arrivals import compare, listing_behind, listing_of
 

@@ -49,7 +49,7 @@ def test_what_arrives_is_requested_once_and_what_stays_never(watcher: Watcher):
     request = watcher.tick()
     assert request.tags["headwater/cause"] == "1 new file"
     assert watcher.definitions.get_repository_def().get_job("keep_watches_notes").tags["headwater/pipeline"] == "small"
-    assert "This change was requested; its run was not launched." in watcher.tick()
+    assert "The sources changed. This was requested; its run was not launched." in watcher.tick()
     watcher.run_raw()
     assert watcher.tick().startswith("No change since 2")
 
@@ -79,17 +79,20 @@ def test_no_change_opens_no_file(watcher: Watcher, monkeypatch: pytest.MonkeyPat
     assert len([path for path in listed if "inbox" in path]) == 1
 
 
-def test_sources_that_vanish_fail_the_tick_and_keep_the_cursor(watcher: Watcher):
+def test_sources_that_vanish_fail_one_run_that_says_so(watcher: Watcher):
     plant(watcher.lab, 3, "inbox/a.jsonl")
     watcher.tick()
     watcher.run_raw()
-    cursor = watcher.cursor
-    (watcher.lab.root / "inbox/a.jsonl").unlink()
-    with pytest.raises(SourceError, match=r"path 'inbox/\*\.jsonl' matches no file"):
-        watcher.tick()
-    assert watcher.cursor == cursor
-    plant(watcher.lab, 3, "inbox/b.jsonl")
-    assert watcher.tick().run_key
+    moved = (watcher.lab.root / "inbox/a.jsonl").rename(watcher.lab.root / "a.jsonl")
+    request = watcher.tick()
+    assert request.tags["headwater/cause"].startswith("not listed: jsonl: path 'inbox/*.jsonl' matches no file")
+    with pytest.raises(SourceError, match="matches no file"):
+        watcher.run_raw()
+    assert watcher.tick().startswith("The sources cannot be listed: jsonl: path 'inbox/*.jsonl' matches no file")
+    moved.rename(watcher.lab.root / "inbox/a.jsonl")
+    assert "No change" in watcher.tick()
+    plant(watcher.lab, 4, "inbox/b.jsonl")
+    assert watcher.tick().tags["headwater/cause"] == "1 new file"
 
 
 @pytest.mark.parametrize("tagged", [True, False])
@@ -102,7 +105,7 @@ def test_a_run_in_progress_is_waited_for(watcher: Watcher, tagged: bool):
         else {"asset_selection": {dg.AssetKey(["packed", "tokens"])}}
     )
     run = watcher.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, **which)
-    assert f"run {run.run_id[:8]} is writing these assets" in watcher.tick()
+    assert f"Run {run.run_id[:8]} is writing these assets" in watcher.tick()
     watcher.instance.report_run_failed(run)
     assert isinstance(watcher.tick(), dg.RunRequest)
 
@@ -149,7 +152,7 @@ def test_files_that_are_still_being_copied_are_waited_for(lab: Lab, watcher: Wat
     patient = Watcher(lab, watcher.instance, quiet_seconds=20)
     for count in (3, 4):  # the file grows, and the waiting begins anew
         plant(lab, count, "inbox/a.jsonl")
-        assert "waiting until they stay as they are for 20 s" in patient.tick()
+        assert "Waiting until they stay as they are for 20 s" in patient.tick()
         clock[0] += 15
     clock[0] += 5
     assert isinstance(patient.tick(), dg.RunRequest)
