@@ -1,10 +1,12 @@
 """The index where it lies in the store, read a column at a time."""
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 
-from headwater.assets.storage.tables import read_table
+from headwater.assets.storage.tables import open_table
 
 
 @dataclass(frozen=True)
@@ -16,4 +18,8 @@ class StoredIndex:
 
     def column(self, name: str) -> pa.ChunkedArray:
         """Reads one column, in the order of the rows."""
-        return read_table(self.url, self.version, columns=[name])[name]
+        return self._table.to_table(columns=[name])[name]
+
+    @cached_property
+    def _table(self) -> Any:
+        return open_table(self.url, self.version)

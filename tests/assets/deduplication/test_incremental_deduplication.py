@@ -234,3 +234,13 @@ def test_buckets_left_out_comparisons_and_ranks():
     assert ranks(bucket, place).tolist() == [2, 0, -1, 0, 1, 1]
     assert beyond_width(bucket, ranks(bucket, place), 1) == 1
     assert beyond_width(bucket, ranks(bucket, place), 3) == 0
+
+
+def test_without_near_duplicates_copies_are_followed():
+    corpus = Corpus(_options().model_copy(update={"near": None}))
+    corpus.refresh(set(), [_row("b", "one two", 2010), _row("c", "one two three", 2011)])
+    corpus.refresh(set(), [_row("a", "One two", 2000), _row("d", "one  two", 2020)])
+    corpus.refresh({"a"}, [])
+    full = deduplicate(*_tables(corpus.rows), corpus.options, RANKS, _INDEX)
+    assert corpus.state.decisions.equals(full.decisions)
+    assert corpus.state.edges["doc_id"].to_pylist() == full.edges["doc_id"].to_pylist() == ["d"]
