@@ -6,7 +6,6 @@ withdrawn. New documents lie behind everything that the earlier shards number, f
 
 import os
 import shutil
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,17 +136,14 @@ def carry_over(entry: ShardEntry, source: Path, target: Path) -> None:
     old, new = source / entry.file, target / entry.file
     if not old.is_file() or old.stat().st_size != entry.bytes:
         raise Rebuild(f"{entry.file} of the earlier shards is not what their index says")
-    if new.exists() and new.stat().st_size == entry.bytes:
+    if new.exists():  # an interrupted run put it there, whole
         return
-    part = target / f".{entry.file}.{uuid.uuid4().hex}.part"
     try:
-        try:
-            os.link(old, part)
-        except OSError:  # another file system, or one without links
-            shutil.copyfile(old, part)
+        os.link(old, new)
+    except OSError:  # another file system, or one without links
+        part = target / f".{entry.file}.{os.getpid()}.part"
+        shutil.copyfile(old, part)
         part.replace(new)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def fill_gaps(

@@ -110,6 +110,8 @@ def materialize_shards(context: StageContext) -> Outcome:
         shards=tuple(entries),
     )
     write_index(str(context.folder), index)
+    for leftover in context.folder.glob(".*.part"):  # of runs that were killed while they wrote
+        leftover.unlink()
     files = {entry.file: entry.sha256 for entry in entries}
     # Training draws by the mixture and numbers samples by the index: they are content although no tar holds them.
     layout = options.determining | {"tokenizer": [kind.name, *special]}

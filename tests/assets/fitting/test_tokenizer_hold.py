@@ -8,7 +8,7 @@ from headwater.assets.fitting.component import Fit
 from headwater.assets.fitting.drift import bytes_per_token
 from headwater.assets.fitting.stage import tokenizer_at
 
-CHINESE = "春眠不觉晓处处闻啼鸟夜来风雨声花落知多少" * 200
+CHINESE = "春眠不觉晓处处闻啼鸟夜来风雨声花落知多少。\n" * 200
 
 
 def fitted(**refit) -> Fit:
@@ -97,19 +97,20 @@ def drift(lab: Lab):
 
 
 def test_text_that_the_tokenizer_spells_at_length_is_told(lab, planted):
-    lab.run(fitted(), packed())
+    roomy = {"shard_megabytes": 1, "sequence_length": 256}
+    lab.run(fitted(), packed(**roomy))
     assert drift(lab).passed
-    planted.change(new=[Planted(f"{900 + n:032x}", CHINESE) for n in range(10)])
-    lab.run(fitted(), packed())
+    planted.change(new=[Planted(f"{900 + n:032x}", CHINESE * 10) for n in range(10)])
+    lab.run(fitted(), packed(**roomy))
     check = drift(lab)
     assert not check.passed
     assert not check.blocking
     assert "Raise `refit.edition` of the Fit" in check.description
     assert check.metadata["added"] < 1.1 < check.metadata["at_fit"]
-    lab.run(fitted(), packed(tokenizer_drift=0.99))
+    lab.run(fitted(), packed(tokenizer_drift=0.99, **roomy))
     assert drift(lab).passed, "another threshold is judged anew"
     assert lab.record("packed/tokens").metrics["documents_encoded"] == 0
-    lab.run(fitted(edition=2), packed())
+    lab.run(fitted(edition=2), packed(**roomy))
     assert drift(lab).passed
 
 
@@ -124,6 +125,6 @@ def test_too_little_new_text_is_shown_and_not_judged(lab, planted):
 def test_a_tokenizer_of_another_corpus_is_not_judged_here(lab, planted):
     other = PlantedCorpus(lab.store, "other")
     other.change(new=[Planted(f"{n:032x}", CHINESE) for n in range(10)])
-    lab.run(fitted(), packed(["other"]))
+    lab.run(fitted(), packed(["other"], shard_megabytes=1, sequence_length=256))
     assert drift(lab).passed
     assert "notes, on which the tokenizer was fitted" in drift(lab).description
