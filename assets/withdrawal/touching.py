@@ -72,7 +72,7 @@ def _by_source(chosen: Selection) -> tuple[tuple[str, str, str, int, int], ...]:
 def _shards(store: Store, current: Mapping[str, Record], ids: set[str]) -> list[TouchedShards]:
     found = []
     for record in current.values():
-        if record.kind != "Shards" or "shards" not in record.asset:
+        if record.kind != "Shards" or "tokens" not in record.identity.inputs:
             continue
         try:
             tokens = consumed_record(store, record, "tokens")
