@@ -13,7 +13,7 @@ DAGSTER_YAML = """\
 # Dagster's own settings. Outputs are in the store (HEADWATER_STORE), history is in this folder.
 telemetry: {enabled: false}
 nux: {enabled: false}
-# Runs whose process is gone are marked as failed. Runs that automation requests for one pipeline follow each other.
+# A run that does not start is marked as failed. Runs that automation requests for one pipeline follow each other.
 run_monitoring: {enabled: true}
 concurrency:
   runs:

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from headwater.assets.automation.declaration import CommandAlert, WebhookAlert
 from headwater.assets.automation.delivery import DeliveryError, deliver, name_of
 from headwater.assets.automation.events import OF_INTEREST, AlertEvent, events_of
+from headwater.assets.automation.runs import end_dead_runs
 from headwater.assets.workspace import find_workspace
 
 FAILURE, SUCCESS = dg.DagsterRunStatus.FAILURE.value, dg.DagsterRunStatus.SUCCESS.value
@@ -59,6 +60,8 @@ def _tick(context: dg.SensorEvaluationContext, pipeline: str, alerts: Alerts) ->
         latest = {status: Place(after=_latest(context.instance, status)) for status in (FAILURE, SUCCESS)}
         context.update_cursor(Read(places=latest).model_dump_json())
         return "Runs that end from now on are looked at."
+    for run in end_dead_runs(context.instance):
+        context.log.warning(f"Run {run} is marked as failed: its process is gone.")
     started, runs, sent = time.monotonic(), 0, 0
     lost: list[str] = []
     for event, read in _unread(context, Read.model_validate_json(context.cursor)):

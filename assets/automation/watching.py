@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from headwater.assets.automation.condition import WATCHES
 from headwater.assets.automation.declaration import WatchedCorpus
-from headwater.assets.automation.runs import CAUSE, PIPELINE, run_requested_by, run_writing
+from headwater.assets.automation.runs import CAUSE, PIPELINE, end_dead_runs, run_requested_by, run_writing
 from headwater.assets.dagster_assets import stage_of
 from headwater.assets.stages import Stage
 from headwater.assets.storage.places import Store
@@ -87,6 +87,8 @@ def _tick(
     keys: AbstractSet[dg.AssetKey],
     pipeline: str,
 ) -> dg.RunRequest | dg.SkipReason:
+    for run in end_dead_runs(context.instance):
+        context.log.warning(f"Run {run} is marked as failed: its process is gone.")
     news = _news(stage)
     if news.nothing:
         return dg.SkipReason(news.text)
