@@ -19,7 +19,7 @@ from headwater.assets.storage.records import CheckRecord, Record
 from headwater.assets.training.options import PromoteOptions
 
 RULE = "the promotion rule"  # who decided, when no person did
-Action = Literal["promoted", "blocked", "rolled back"]
+Action = Literal["promoted", "blocked", "restored"]
 
 
 class Event(NamedTuple):
@@ -84,8 +84,8 @@ def _rolled_back(chain: Sequence[Event], candidate: str) -> str | None:
     for event in reversed(chain):
         if event.checkpoint == candidate and event.action == "promoted":
             return None
-        if event.former == candidate and event.action == "rolled back":
-            return f"{event.by} rolled it back on {event.at[:10]}: {event.reason}"
+        if event.former == candidate and event.action == "restored":
+            return f"{event.by} went back from it on {event.at[:10]}: {event.reason}"
     return None
 
 
@@ -99,9 +99,10 @@ def _compared(context: StageContext, candidate: Record, former: str) -> tuple[st
     words, refused, rows = [], [], []
     for found in differences(context, options, candidate, current):
         name, bound = bounds[found.which == PRESENT]
-        where = f"the {found.which} {found.documents} held-out documents"
+        count = "1 document" if found.documents == 1 else f"{found.documents} documents"
+        where = f"the {found.which} held-out set ({count})"
         if found.which != PRESENT and not found.documents:
-            words.append("the older held-out documents were removed: what it forgot of them cannot be told")
+            words.append("the older held-out set was removed: what it forgot of it cannot be told")
         elif found.worse is None:
             refused.append(f"no finite figure came out on {where}: hold out more, or look at the candidate's weights")
         else:
@@ -179,7 +180,7 @@ def roll_back(store: Store, name: str, to: str | None, reason: str, by: str) -> 
         checkpoint = _checkpoint(store, name, target)
         if lost := store.place(checkpoint.asset).lost(checkpoint):
             raise StageError(f"{checkpoint.asset} {target[:8]} cannot come back: {lost[0]} was removed.")
-        event = Event("rolled back", target, record.metrics["checkpoint"], reason, by, _now())
+        event = Event("restored", target, record.metrics["checkpoint"], reason, by, _now())
         return _publish(store, place, record, event)
 
 

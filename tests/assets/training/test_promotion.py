@@ -103,7 +103,7 @@ def test_by_hand_and_back(trained):
     with pytest.raises(StageError, match="is current already"):
         promote_by_hand(trained.store, "tiny", "again", "ada")
     event = roll_back(trained.store, "tiny", None, "it babbles", "bob")
-    assert (event.action, event.checkpoint, event.former) == ("rolled back", first, second)
+    assert (event.action, event.checkpoint, event.former) == ("restored", first, second)
     assert trained.record("tiny/current").metrics["checkpoint"] == first
     assert promoted(trained, BROKEN)[1].reused
     assert [current for _, current in events(trained)] == [first, first, second, first]
@@ -117,7 +117,7 @@ def test_what_was_rolled_back_is_not_promoted_again_by_itself(trained):
     _, current = promoted(trained, GOOD, steps=60, max_worse=5.0)
     assert not current.reused
     assert current.record.metrics["checkpoint"] == first
-    assert "bob rolled it back on 20" in check(trained).description
+    assert "bob went back from it on 20" in check(trained).description
     third = promoted(trained, GOOD, steps=90)[0].record.digest
     chain = chain_of(trained.record("tiny/current"))
     assert (chain[-1].action, chain[-1].checkpoint, chain[-1].former) == ("promoted", third, first)
@@ -174,7 +174,7 @@ def test_what_forgets_the_older_documents_is_refused(lab):
     current = train(lab, continued(recipe=GOOD, **options), "current").record
     assert current.metrics["checkpoint"] == first.digest
     assert current.metrics["candidate"] == second.digest
-    assert "held-out documents, more than max_forgetting 0.01 allows" in check(lab).description
+    assert "documents), more than max_forgetting 0.01 allows" in check(lab).description
     assert "max_worse" not in check(lab).description
 
 
