@@ -134,15 +134,7 @@ def _refresh(context: StageContext, tokenizer: FittedTokenizer) -> Outcome:
         keeping=keeping,
     )
     holes = read_table(*context.table_url(context.base, "holes"))
-    added = _concatenated(
-        [
-            _spans(
-                context, name, tables[name], next_start(stream_end(name, spans, holes), options.sequence_length), kept
-            )
-            for name in streams
-            for kept in [context.base.tables[name].rows - len(keeping[name])]
-        ]
-    )
+    added = _appended(context, tables, keeping, spans, holes)
     if context.base.metrics["repack"] != options.repack:
         return _numbered_anew(context, tables, tokenizer, added, removed)
     left = holes_left(spans, gone, context.identity)
@@ -160,6 +152,24 @@ def _refresh(context: StageContext, tokenizer: FittedTokenizer) -> Outcome:
     numbering = {"numbering": context.base.metrics["numbering"], "hole_tokens": hole_tokens}
     outcome.metrics |= numbering | _difference_metrics(added, removed, present)
     return outcome
+
+
+def _appended(
+    context: StageContext,
+    tables: Mapping[str, TableRecord],
+    keeping: Mapping[str, Positions],
+    spans: pa.Table,
+    holes: pa.Table,
+) -> pa.Table:
+    """Spans of the rows that each stream gained, from the next sample behind all that ever stood in it."""
+    assert context.base is not None
+    options: TokensOptions = context.stage.options  # type: ignore[assignment]
+    parts = []
+    for name, gone in keeping.items():
+        start = next_start(stream_end(name, spans, holes), options.sequence_length)
+        stayed = context.base.tables[name].rows - len(gone)
+        parts.append(_spans(context, name, tables[name], start, stayed))
+    return _concatenated(parts)
 
 
 def _difference(context: StageContext, corpus: str) -> KeptDifference:
