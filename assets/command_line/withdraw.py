@@ -94,11 +94,14 @@ def _withdraw(
     store = _store()
     blocked = read_blocklist(store)
     asked = _select(store, scope, values, regex, blocked)
-    chosen = not_yet((resembling if duplicates else copies)(store, asked), blocked)
+    every = not_yet(resembling(store, asked), blocked)
+    chosen = every if duplicates else not_yet(copies(store, asked), blocked)
     if not chosen:
         typer.echo("All of these were withdrawn before; nothing to do.")
         return
     print_touched(touched_by(store, chosen), chosen)
+    if left := len(every) - len(chosen):
+        typer.echo(f"{_count(left, 'near-duplicate')} would stay: --with-duplicates takes them too.")
     if dry_run:
         typer.echo("\nA dry run: nothing was withdrawn.")
         return
@@ -169,11 +172,15 @@ def print_touched(touched: "Touched", chosen: "Selection") -> None:
 
 def print_verification() -> None:
     """Looks for everything withdrawn in all that the store holds; exits with status 1 when something is left."""
-    from headwater.assets.withdrawal.verifying import verify_absence
+    from headwater.assets.withdrawal.verifying import quoted_in, verify_absence
+    from headwater.assets.workspace import find_workspace
 
-    found = verify_absence(_store())
+    store = _store()
+    found = verify_absence(store)
     for line in found.lines():
         typer.echo(line)
+    for path in quoted_in(store, find_workspace().dagster_home):
+        typer.echo(f"Outside the store, Dagster's history quotes a withdrawn text: {path}")
     raise typer.Exit(0 if found.absent else 1)
 
 

@@ -8,10 +8,12 @@ the check of the checkpoint.
 """
 
 import io
+import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -48,6 +50,7 @@ from headwater.assets.withdrawal.touching import members_with, spans_of
 _TOKENS_AT_ONCE = 1 << 20
 _OVERLAP = 256  # tokens that neighbouring runs share, so that no piece is cut in two
 _SHOWN = 20
+_ESCAPE = re.compile(r"\\+[nrt]")  # line breaks as JSON within JSON spells them
 
 
 @dataclass
@@ -110,6 +113,18 @@ def verify_absence(store: Store) -> Verification:
             report.found.append((name, "a piece of a withdrawn text"))
     report.read["weights"] = other_files(store)
     return report
+
+
+def quoted_in(store: Store, folder: Path) -> list[Path]:
+    """Files of a local folder outside the store, such as Dagster's history, that quote a withdrawn text."""
+    search, _ = what_tells(store)
+    found = []
+    for path in sorted(folder.rglob("*")) if len(search.wanted) and folder.is_dir() else []:
+        if path.is_file():
+            text = path.read_bytes().decode("utf-8", "replace")
+            if search.holds(text) or search.holds(_ESCAPE.sub(" ", text)):
+                found.append(path)
+    return found
 
 
 def _tokenizers(store: Store, records: list[Record]) -> list[FittedTokenizer]:
@@ -198,9 +213,8 @@ def _read_shards(
                 report.found.append((f"{place.asset}: {where}", "tokens of a withdrawn text"))
         record = own.get(folder.rsplit("/", 1)[-1])
         if tars and record is not None:
-            report.found += [
-                (f"{place.asset}: {name}", "a withdrawn span") for name in _spans(store, record, folder, ids)
-            ]
+            inside = f"{place.asset}: {record.digest}"
+            report.found += [(f"{inside}/{name}", "a withdrawn span") for name in _spans(store, record, folder, ids)]
 
 
 def _spans(store: Store, record: Record, folder: str, ids: set[str]) -> list[str]:
