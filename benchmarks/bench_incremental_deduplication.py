@@ -228,7 +228,7 @@ def main() -> None:
     if given.peer:
         work(PEERS[given.peer], given.folder)
         return
-    text = f"## Deduplication of what changed\n\n{_table(given.documents)}"
+    text = f"## The cost of a refresh\n\n{_table(given.documents)}"
     print(f"\n{text}")
     if given.write:
         write_section(given.write, "bench_incremental_deduplication", text)

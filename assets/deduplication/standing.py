@@ -29,10 +29,8 @@ def still_candidates(everyone: Population, one: Rows, two: Rows, options: MinHas
 def _among_earliest(everyone: Population, band: str, one: Rows, two: Rows, width: int) -> Flags:
     """For pairs that share a bucket of the band, whether one of the two is among its earliest roots."""
     members, bucket = everyone.sharing(band, one)
-    present = ~everyone.is_gone[members]
-    members, bucket = members[present], bucket[present]
     groups = everyone.groups(members)
-    is_root = groups.after[groups.group] == members
+    is_root = groups.after[groups.group] == members  # which neither copies are nor documents that go
     rank = ranks(bucket, np.where(is_root, groups.place, -1))
     places = [np.searchsorted(members, side) for side in (one, two)]
     return np.minimum(rank[places[0]], rank[places[1]]) < width
