@@ -80,15 +80,16 @@ def questions(made: Simulated, ledgers: bool) -> Iterator[tuple[str, Callable[[i
         if not trace_document(store, select(store, "model"), ids[number]).segments:
             raise AssertionError("a document without a span")
 
-    def step(number: int) -> None:
+    def step(number: int, addresses: bool = False) -> None:
         store = Store(url)
-        found = trace_step(store, select(store, "model"), steps[number])
+        found = trace_step(store, select(store, "model"), steps[number], addresses)
         if not all(sample.parts for sample in found.samples):
             raise AssertionError("a sample without documents")
 
     yield "document → steps", document
-    yield f"step → documents{' and their addresses' if ledgers else ''}", step
+    yield f"step → documents of its {BATCH} samples", step
     if ledgers:
+        yield "the same, and their addresses", lambda number: step(number, addresses=True)
         yield "`trace document ID`: the whole story", lambda number: tell(Store(url), ids[number])
         yield "`trace document URI`: the same", lambda number: tell(Store(url), f"large/{ids[number]}.txt")
 

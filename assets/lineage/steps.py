@@ -62,8 +62,8 @@ class StepTrace:
         return list(dict.fromkeys(part.doc_id for sample in self.samples for part in sample.parts))
 
 
-def trace_step(store: Store, checkpoint: Record, step: int) -> StepTrace:
-    """The documents that a step read, over all ranks.
+def trace_step(store: Store, checkpoint: Record, step: int, addresses: bool = True) -> StepTrace:
+    """The documents that a step read, over all ranks; their addresses are looked up in the ledgers where asked for.
 
     Raises:
         LineageError: the training did not make that step.
@@ -76,7 +76,7 @@ def trace_step(store: Store, checkpoint: Record, step: int) -> StepTrace:
         for number, name in enumerate(sampler.streams)
         if np.any(numbers == number)
     }
-    uris = _addresses(store, trained.tokens, spans)
+    uris = _addresses(store, trained.tokens, spans) if addresses else {}
     found = []
     for place, (number, sample) in enumerate(zip(numbers.tolist(), samples.tolist(), strict=True)):
         name = sampler.streams[number]
