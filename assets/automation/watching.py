@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from headwater.assets.storage.records import Record
 
 UNLISTED = "unlisted"
+DATA_VERSION = "dagster/data_version"
 
 
 class Seen(BaseModel):
@@ -89,7 +90,7 @@ def _tick(
 ) -> dg.RunRequest | dg.SkipReason:
     for run in end_dead_runs(context.instance):
         context.log.warning(f"Run {run} is marked as failed: its process is gone.")
-    news = _news(stage)
+    news = _news(stage, context.instance)
     if news.nothing:
         return dg.SkipReason(news.text)
     seen = Seen.model_validate_json(context.cursor) if context.cursor else Seen()
@@ -116,7 +117,7 @@ class _News(NamedTuple):
     cause: Callable[[], str] = str
 
 
-def _news(stage: Stage) -> _News:
+def _news(stage: Stage, instance: dg.DagsterInstance) -> _News:
     from headwater.assets.automation.arrivals import look_at  # loads Lance, which loading declarations does not need
     from headwater.assets.corpus.reading import SourceError
 
@@ -131,8 +132,21 @@ def _news(stage: Stage) -> _News:
         # One run is let fail: like any other failure it stands on the asset's page, raises alerts and is tried again.
         return _News(f"The sources cannot be listed: {text}.", wanted=UNLISTED, cause=lambda: f"not listed: {text}")
     if look.current and look.record is not None:
+        if not _is_known(look.record, instance):
+            text = "Dagster's history lacks the present output."
+            return _News(text, wanted=f"{look.wanted} in history", cause=lambda: text)
         return _News(f"No change since {_local_time(look.record.execution.started)}.", nothing=True)
     return _News("The sources changed.", wanted=look.wanted, cause=lambda: _difference(stage, store, look.record))
+
+
+def _is_known(record: "Record", instance: dg.DagsterInstance) -> bool:
+    """Whether Dagster has seen this output: a process may end between its publication and the event that tells of it.
+
+    What is downstream follows events; the run that is requested then finds the output, and tells.
+    """
+    event = instance.get_latest_materialization_event(dg.AssetKey(record.asset.split("/")))
+    told = event.asset_materialization if event is not None else None
+    return told is not None and (told.tags or {}).get(DATA_VERSION) == record.content_version
 
 
 def _reason_to_wait(

@@ -28,8 +28,12 @@ class Watcher:
         self.cursor = context.cursor
         return result.skip_message if isinstance(result, dg.SkipReason) else result
 
-    def run_raw(self) -> None:
+    def run_raw(self, told: bool = True) -> None:
+        """Materializes raw; Dagster hears of it unless the process ended just before."""
         self.lab.run(notes(path="inbox/*.jsonl"), until="raw")
+        if told:
+            tags = {"dagster/data_version": self.lab.record("notes/raw").content_version}
+            self.instance.report_runless_asset_event(dg.AssetMaterialization(["notes", "raw"], tags=tags))
 
 
 @pytest.fixture
@@ -50,6 +54,18 @@ def test_what_arrives_is_requested_once_and_what_stays_never(watcher: Watcher):
     assert request.tags["headwater/cause"] == "1 new file"
     assert watcher.definitions.get_repository_def().get_job("keep_watches_notes").tags["headwater/pipeline"] == "small"
     assert "The sources changed. This was requested; its run was not launched." in watcher.tick()
+    watcher.run_raw()
+    assert watcher.tick().startswith("No change since 2")
+
+
+def test_an_output_that_dagster_has_not_heard_of_is_run_once_more(watcher: Watcher):
+    plant(watcher.lab, 3, "inbox/a.jsonl")
+    first = watcher.tick()
+    watcher.run_raw(told=False)
+    again = watcher.tick()
+    assert again.tags["headwater/cause"] == "Dagster's history lacks the present output."
+    assert again.run_key != first.run_key
+    assert "This was requested" in watcher.tick()
     watcher.run_raw()
     assert watcher.tick().startswith("No change since 2")
 
