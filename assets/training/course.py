@@ -9,10 +9,11 @@ trunk are the appended ones, beside a share of the earlier ones, replayed.
 """
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from headwater.assets.context import Rebuild, StageContext
+from headwater.assets.lineage.history import history
 from headwater.assets.sharding.order import derive_key
 from headwater.assets.sharding.sampling import Segment, StreamShare
 from headwater.assets.storage.records import Record
@@ -25,7 +26,8 @@ class Course(NamedTuple):
     """Segments of all steps, the recipe with its final number of steps, and where the trunk ends and began.
 
     ``constant_until`` is the step at which annealing leaves the trunk, None where there is no trunk; ``base`` is the
-    checkpoint whose trunk is taken up, at its own ``constant_until``.
+    checkpoint whose trunk is taken up, at its own ``constant_until``; ``growth`` is what its shards lacked, None where
+    the same samples are only read for longer.
     """
 
     segments: tuple[Segment, ...]
@@ -41,6 +43,36 @@ def first_course(segment: Segment, recipe: RecipeOptions, continued: Continued |
         return Course((segment,), recipe)
     leaves = recipe.steps - _schedule(recipe).anneal_steps
     return Course((segment,), annealed_from(recipe, leaves), leaves)
+
+
+def prolonged(context: StageContext, course: Course, outside: str) -> Course:
+    """The course, begun at the end of the longest trunk that an earlier, shorter run of it left.
+
+    Only `recipe.steps` may differ. The trunk does not depend on where annealing leaves it, so the weights are those of
+    a run from step 0; nothing enters the identity. (Of an objective that reads its progress this would not hold.)
+    """
+    if course.constant_until is None:
+        return course
+    wanted = _without_steps(context.stage.identity_options)
+    inputs = {role: record.content_version for role, record in context.inputs.items()}
+    found = [
+        record
+        for record in history(context.place)
+        if record.metrics.get("constant_steps", course.constant_until) < course.constant_until
+        and record.identity.base is None
+        and record.identity.code == context.stage.code_record()
+        and _without_steps(record.identity.options) == wanted
+        and {role: record.identity.inputs[role].content for role in inputs} == inputs
+        and record.identity.inputs["outside"].content == outside
+        and not context.place.lost(record)
+    ]
+    longest = max(found, key=lambda record: record.metrics["constant_steps"], default=None)
+    return course._replace(base=longest)
+
+
+def _without_steps(options: Mapping[str, Any]) -> dict[str, Any]:
+    recipe = {name: value for name, value in options["recipe"].items() if name != "steps"}
+    return {name: value for name, value in options.items() if name != "_inputs"} | {"recipe": recipe}
 
 
 def continued_course(context: StageContext, whole: Segment, recipe: RecipeOptions, continued: Continued) -> Course:

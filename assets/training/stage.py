@@ -18,7 +18,7 @@ from headwater.assets.storage.content import digest_of
 from headwater.assets.storage.tables import read_table
 from headwater.assets.tokenization.spans import documents_of_sample
 from headwater.assets.tokenization.stage import stream_name
-from headwater.assets.training.course import Course, continued_course, first_course
+from headwater.assets.training.course import Course, continued_course, first_course, prolonged
 from headwater.assets.training.curves import read_curve
 from headwater.assets.training.declaration import HuggingFaceFolder, TrainingOptions
 from headwater.assets.training.describe import describe_course, describe_training
@@ -76,7 +76,8 @@ def _course(context: StageContext, options: TrainingOptions, reader: ShardReader
     segment = replace(segment, shards=shards.digest)
     if options.continued and context.base is not None:
         return continued_course(context, segment, options.recipe, options.continued)
-    return first_course(segment, options.recipe, options.continued)
+    course = first_course(segment, options.recipe, options.continued)
+    return prolonged(context, course, initial_weights_fingerprint(context.stage, context.workspace))
 
 
 def _replicate(

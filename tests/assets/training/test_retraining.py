@@ -263,6 +263,28 @@ def test_documents_that_moved_are_trained_on_from_scratch(lab):
     assert record.metrics["constant_steps"] == TRUNK
 
 
+def test_a_prolonged_training_makes_only_the_further_steps(lab, tmp_path, monkeypatch):
+    data(lab)
+    other = copied(lab, Lab(tmp_path / "other", tmp_path / "other-store"))
+    expected = train(other, continued(STEPS + 10)).record
+    train(lab, continued(STEPS))
+    train(lab, continued(STEPS + 5))
+    made, added = [], Curve.add
+    monkeypatch.setattr(Curve, "add", lambda self, report: (made.append(report.step), added(self, report)))
+    record = train(lab, continued(STEPS + 10)).record
+    assert made == list(range(TRUNK + 5, STEPS + 10))
+    assert record.digest == expected.digest, "how the steps were come by is no part of the identity"
+    assert record.files == expected.files
+    losses = [
+        [line["loss"] for line in read_curve(folder(*pair) / "seed_0")] for pair in ((lab, record), (other, expected))
+    ]
+    assert losses[0] == losses[1]
+    assert len(losses[0]) == STEPS + 10
+    made.clear()
+    train(lab, continued(STEPS + 12, sampling={"seed": 4}))
+    assert made == list(range(STEPS + 12)), "another order of samples is another trunk"
+
+
 @pytest.fixture(scope="module")
 def grown(tmp_path_factory) -> Lab:
     """A trained checkpoint whose shards have grown since."""
