@@ -1,6 +1,7 @@
 """`headwater current`, `promote`, `rollback`: which checkpoint of a training is the one to use, and who said so."""
 
 import getpass
+import os
 from typing import Annotated
 
 import typer
@@ -35,7 +36,7 @@ def promote(name: Name, reason: Reason, by: By = "") -> None:
     from headwater.assets.command_line.loading import load_workspace
     from headwater.assets.training.promotion import promote_by_hand
 
-    event = promote_by_hand(load_workspace().store, name, reason, by or getpass.getuser())
+    event = promote_by_hand(load_workspace().store, name, reason, by or _login())
     typer.echo(f"{name}: checkpoint {event.checkpoint} is current{_instead_of(event.former)}.")
 
 
@@ -50,8 +51,15 @@ def rollback(
     from headwater.assets.command_line.loading import load_workspace
     from headwater.assets.training.promotion import roll_back
 
-    event = roll_back(load_workspace().store, name, to, reason, by or getpass.getuser())
+    event = roll_back(load_workspace().store, name, to, reason, by or _login())
     typer.echo(f"{name}: checkpoint {event.checkpoint} is current{_instead_of(event.former)}.")
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        return f"user {os.getuid()}"
 
 
 def _instead_of(former: str | None) -> str:
