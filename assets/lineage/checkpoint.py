@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from headwater.assets.context import StageError
 from headwater.assets.lineage.consumption import consumption, origins, with_origins
 from headwater.assets.lineage.corpora import corpora_of
-from headwater.assets.lineage.history import records_of, version_name
+from headwater.assets.lineage.history import as_of, records_of, version_name
 from headwater.assets.lineage.influence import ancestors, consumed_roles
 from headwater.assets.lineage.segments import TrainedSegment, trained_segments
 from headwater.assets.lineage.story import Measured, evaluations_of
@@ -109,6 +109,11 @@ def describe_checkpoint(store: Store, checkpoint: Record) -> CheckpointFacts:
     Raises:
         StageError: the history lacks what its steps read.
     """
+    with as_of(checkpoint):
+        return _facts(store, checkpoint)
+
+
+def _facts(store: Store, checkpoint: Record) -> CheckpointFacts:
     segments = trained_segments(store, checkpoint)
     behind = [record for record, _ in ancestors(store, checkpoint)]
     shaping = [r for r in behind if not r.tables and r.kind not in ("Corpus", "Shards")]
@@ -203,11 +208,15 @@ def seen_documents(store: Store, checkpoint: Record) -> pa.Table:
     """Every document that a step of a checkpoint saw: its origin, span, first and last step, and times seen.
 
     `times_seen` is tokens read over tokens held: 1.0 is once as a whole.
+
+    Raises:
+        StageError: the history lacks what its steps read.
     """
-    documents = consumption(store, checkpoint)
-    documents = documents.filter(pc.is_valid(documents["first_step"]))
-    times = pc.divide(documents["tokens_seen"].cast(pa.float64()), documents["length"].cast(pa.float64()))
-    return with_origins(documents.append_column("times_seen", times), origins(store, checkpoint))
+    with as_of(checkpoint):
+        documents = consumption(store, checkpoint)
+        documents = documents.filter(pc.is_valid(documents["first_step"]))
+        times = pc.divide(documents["tokens_seen"].cast(pa.float64()), documents["length"].cast(pa.float64()))
+        return with_origins(documents.append_column("times_seen", times), origins(store, checkpoint))
 
 
 def export_documents(store: Store, checkpoint: Record, folder: Path) -> tuple[Path, int]:

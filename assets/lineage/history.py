@@ -7,7 +7,8 @@ identity begins so, `packages/raw` another asset of that name.
 """
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from headwater.assets.context import StageError
 from headwater.assets.storage.places import Place, Store
@@ -18,6 +19,22 @@ PREVIOUS, LATEST = "previous", "latest"
 
 class LineageError(StageError):
     """Lineage cannot answer; the message says what is missing and what to do."""
+
+
+@contextmanager
+def as_of(record: Record) -> Iterator[None]:
+    """Says clearly, in a block that reads tables of a record's time, that one of them is gone.
+
+    Raises:
+        LineageError: retention or a withdrawal removed a version that the record, or one behind it, names.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise LineageError(
+            f"{record.asset}@{record.digest[:8]} cannot be followed: what it was made from was removed by retention or "
+            f"a withdrawal ({error})."
+        ) from error
 
 
 def history(place: Place) -> list[Record]:

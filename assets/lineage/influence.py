@@ -43,7 +43,10 @@ def influences(store: Store, checkpoint: Record, doc_id: str) -> list[Influence]
     """Every way but its own steps in which a document shaped a checkpoint."""
     found = []
     for record, via in ancestors(store, checkpoint):
-        judged = _judge(store, record, doc_id)
+        try:
+            judged = _judge(store, record, doc_id)
+        except FileNotFoundError:
+            judged = ("made from documents that can no longer be told", False)
         if judged is not None:
             how, certain = judged
             found.append(Influence(record.asset, record.digest, record.kind, how, certain, via))

@@ -165,7 +165,10 @@ def _edges(place: Place, record: Record, doc_id: str) -> Iterator[tuple[dict[str
 
 def _edges_at(place: Place, record: Record, doc_id: str) -> list[dict[str, Any]]:
     where = f"{equals('doc_id', [doc_id])} OR {equals('other_id', [doc_id])}"
-    return list(rows_where(place.table("edges"), record.tables["edges"].version, where).to_pylist())
+    try:
+        return list(rows_where(place.table("edges"), record.tables["edges"].version, where).to_pylist())
+    except FileNotFoundError:  # evidence of a past version that was removed since
+        return []
 
 
 def _other(row: dict[str, Any], doc_id: str) -> str:

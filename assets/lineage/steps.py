@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from headwater.assets.lineage.corpora import corpora_of, corpus_stages
-from headwater.assets.lineage.history import LineageError, version_name
+from headwater.assets.lineage.history import LineageError, as_of, version_name
 from headwater.assets.lineage.segments import TrainedSegment, sampler_of, trained_segments
 from headwater.assets.schemas import SPANS
 from headwater.assets.storage.indexes import choose_rows, equals, find_rows, rows_where
@@ -66,8 +66,13 @@ def trace_step(store: Store, checkpoint: Record, step: int, addresses: bool = Tr
     """The documents that a step read, over all ranks; their addresses are looked up in the ledgers where asked for.
 
     Raises:
-        LineageError: the training did not make that step.
+        LineageError: the training did not make that step, or what it read is no longer known.
     """
+    with as_of(checkpoint):
+        return _trace_step(store, checkpoint, step, addresses)
+
+
+def _trace_step(store: Store, checkpoint: Record, step: int, addresses: bool) -> StepTrace:
     trained = segment_of_step(store, checkpoint, step)
     sampler = sampler_of(checkpoint)
     numbers, samples = sampler.samples_at(step)

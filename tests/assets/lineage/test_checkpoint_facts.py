@@ -1,6 +1,7 @@
 """What a checkpoint is made of and how two differ, against counts made from the tables by hand."""
 
 import json
+import shutil
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,7 +11,9 @@ from headwater.assets.command_line.trace import plain
 from headwater.assets.context import StageError
 from headwater.assets.lineage.checkpoint import describe_checkpoint, export_documents, seen_documents
 from headwater.assets.lineage.diff import compare, export_difference, label_documents
-from headwater.assets.lineage.history import LineageError, select
+from headwater.assets.lineage.history import LineageError, history, select
+from headwater.assets.lineage.steps import trace_step
+from headwater.assets.lineage.story import tell
 from headwater.assets.lineage.trace import trace_document
 from headwater.assets.storage.places import Store
 
@@ -164,6 +167,32 @@ def test_a_missing_history_is_said(past):
         describe_checkpoint(past.store, lost)
     with pytest.raises(LineageError, match="says nothing of training steps"):
         describe_checkpoint(past.store, past.record("packed/shards"))
+
+
+def test_versions_that_retention_removed_are_said(past, tmp_path):
+    shutil.copytree(past.store.root, tmp_path / "store")
+    store = Store(str(tmp_path / "store"))
+    record = select(store, "tiny@previous")
+    (tokens,) = (r for r in history(store.place("packed/tokens"))[1:] if "spans" in r.tables)
+    gone = tokens.tables["spans"].model_copy(update={"version": 9999})
+    lost = tokens.model_copy(update={"tables": tokens.tables | {"spans": gone}})
+    place = store.place("packed/tokens")
+    place.write_text(f"{place.root}/history/{tokens.digest}.json", lost.model_dump_json())
+    pinned = store.place("packed/shards")
+    for path in (tmp_path / "store/packed/shards/history").glob("*.json"):
+        stored = json.loads(path.read_text())
+        if stored["identity"]["inputs"]["tokens"]["identity"] == tokens.digest:
+            stored["identity"]["inputs"]["tokens"]["tables"] = {}
+            pinned.write_text(str(path), json.dumps(stored))
+    for ask in (describe_checkpoint, seen_documents):
+        with pytest.raises(LineageError, match="removed by retention or a withdrawal"):
+            ask(store, record)
+    with pytest.raises(LineageError, match="removed by retention or a withdrawal"):
+        trace_step(store, record, 0)
+    stories = tell(store, "notes.jsonl#key=d9", past=True)
+    told = {one.checkpoint.partition("@")[2] != "": one.absent for one in stories[0].learned}
+    assert "were cleaned up" in told[True]
+    assert describe_checkpoint(store, select(store, "tiny")).current
 
 
 def test_an_empty_store_knows_nothing(tmp_path):
