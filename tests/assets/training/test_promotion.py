@@ -2,7 +2,7 @@
 
 import pytest
 from retraining_cases import continued, copied, data, refresh, train
-from small_pipelines import Lab, plant, stages_of, tiny_training
+from small_pipelines import Lab, bytes_tokenizer, notes, packed, plant, stages_of, tiny_training
 
 from headwater.assets.evaluation.component import Evaluation
 from headwater.assets.running import StageError, run_stage
@@ -214,3 +214,15 @@ def test_an_evaluation_of_the_current_checkpoint_follows_promotions_alone(traine
     back = run_stage(stage, trained.store, trained.workspace)
     assert back.reused
     assert back.record.metrics["bits_per_byte"] == first.metrics["bits_per_byte"]
+
+
+def test_without_held_out_documents_nothing_can_be_compared(lab):
+    plant(lab, 20, "notes/0.jsonl")
+    unmeasured = notes(path="notes/*.jsonl", held_out={"share": 0.0})
+    lab.run(unmeasured, bytes_tokenizer(vocabulary_size=258), packed())
+    first = promoted(lab, GOOD)[0].record
+    promoted(lab, GOOD, steps=60)
+    assert lab.record("tiny/current").metrics["checkpoint"] == first.digest
+    assert (
+        "no finite figure came out on the present held-out set (0 documents): hold out more" in check(lab).description
+    )
