@@ -5,7 +5,8 @@ their place, so that the new version holds the same rows in the same order; whoe
 the new one; then every version that names a file with a purged row goes, and the files with it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import lance
@@ -19,6 +20,8 @@ from headwater.assets.storage.gc_tables import TableFiles, guard_numbers, remove
 from headwater.assets.storage.places import Place, StoreError
 from headwater.assets.storage.records import Record
 from headwater.assets.storage.tables import commit_parts, open_table, write_part
+
+SAID = ("url", "meta")  # what a record says of itself, in raw's ledger
 
 
 def data_files(files: TableFiles) -> list[str]:
@@ -97,10 +100,42 @@ def shows(place: Place, name: str, version: int, ids: pa.Array, key: str = "doc_
     return any(pc.any(pc.is_in(batch[key], value_set=ids)).as_py() for batch in batches)
 
 
-def rewrite_marked(url: str, version: int) -> int:
+def files_describing(files: TableFiles, ids: pa.Array) -> set[str]:
+    """The data files in which a row of one of the ids says more than its source and place (``SAID``)."""
+    found = set()
+    for path in data_files(files):
+        names = [name for name in ("doc_id", *SAID) if name in file_columns(files, path).names]
+        if "doc_id" not in names or len(names) == 1:
+            continue
+        for batch in file_reader(files, path, names).read_all(batch_size=65536).to_batches():
+            own = batch.filter(pc.is_in(batch["doc_id"], value_set=ids))
+            if any(own[name].null_count < own.num_rows for name in names[1:]):
+                found.add(path)
+                break
+    return found
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Takes from the rows of some ids what they said of themselves; ids, places and decisions stay."""
+
+    ids: pa.Array
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The batch with empty columns ``SAID`` where its row is of one of the ids."""
+        own = pc.is_in(batch["doc_id"], value_set=self.ids)
+        columns = [
+            pc.if_else(own, pa.scalar(None, field.type), batch[field.name]) if field.name in SAID else batch[field.name]
+            for field in batch.schema
+        ]
+        return pa.record_batch(columns, schema=batch.schema)
+
+
+def rewrite_marked(url: str, version: int, touched: Collection[str] = (), change: Silence | None = None) -> int:
     """A version of the same rows in the same order whose files hold no row that is marked as deleted.
 
-    Fragments without marks are taken over as they are. Indexes of keys are made again.
+    Fragments without marks are taken over as they are, unless they lie in one of the ``touched`` files: their rows are
+    changed as told. Indexes of keys are made again.
 
     Raises:
         StoreError: the rows did not come out as they were; nothing points to the new version then.
@@ -108,11 +143,11 @@ def rewrite_marked(url: str, version: int) -> int:
     table = open_table(url, version)
     fragments = []
     for fragment in table.get_fragments():
-        if fragment.num_deletions == 0:
+        if fragment.num_deletions == 0 and not any(f"data/{file.path}" in touched for file in fragment.data_files()):
             fragments.append(fragment.metadata)
             continue
         for batches in _in_pieces(fragment):
-            written, _ = write_part(url, table.schema, batches)
+            written, _ = write_part(url, table.schema, [change(b) for b in batches] if change else batches)
             fragments += [FragmentMetadata.from_json(text) for text in written]
     if not fragments:
         return commit_parts(url, table.schema, [])
@@ -143,7 +178,7 @@ def _in_pieces(fragment: Any, limit: int = 256 << 20) -> Iterable[list[pa.Record
 def same_rows(url: str, old: int, new: int) -> bool:
     """Whether two versions hold the same rows in the same order; texts are told by the ids beside them."""
     before, after = open_table(url, old), open_table(url, new)
-    light = [field.name for field in before.schema if field.name not in ("text", "tokens")]
+    light = [field.name for field in before.schema if field.name not in ("text", "tokens", *SAID)]
     first, second = before.to_table(columns=light), after.to_table(columns=light)
     return bool(first.equals(second))
 

@@ -20,7 +20,9 @@ from headwater.assets.storage.gc_kept import LEDGERS, Named, all_records, asset_
 from headwater.assets.storage.gc_tables import TableFiles, remove_file, remove_tree, table_files, table_names
 from headwater.assets.storage.places import Place, Store
 from headwater.assets.storage.purge import (
+    Silence,
     drop_versions,
+    files_describing,
     files_quoting,
     files_with,
     repoint,
@@ -35,6 +37,7 @@ from headwater.assets.withdrawal.blocklist import ASSET, read_blocklist
 from headwater.assets.withdrawal.searching import Search, meaning, text_files, what_tells, without
 from headwater.assets.withdrawal.touching import members_with, spans_of
 
+LEDGER = "ledger"  # of raw: the one that repeats what a record says of itself
 PURGED = "purged.json"
 
 
@@ -45,6 +48,7 @@ class Purge:
     planned: bool
     versions: list[tuple[str, str, int]] = field(default_factory=list)  # asset, table, past versions
     rewritten: list[tuple[str, str]] = field(default_factory=list)  # asset, table
+    silenced: list[tuple[str, int]] = field(default_factory=list)  # asset, past ledgers
     shards: list[tuple[str, int]] = field(default_factory=list)  # asset, files of past outputs
     texts: list[str] = field(default_factory=list)  # reports, records and logs
     left: dict[str, str] = field(default_factory=dict)  # asset → why
@@ -60,6 +64,8 @@ class Purge:
             yield f"  {verb.lower()} withdrawn rows from the files of {asset}: {table}"
         for asset, table, count in self.versions:
             yield f"  {verb.lower()} {_count(count, 'past version')} of {asset}: {table}"
+        for asset, count in self.silenced:
+            yield f"  {verb.lower()} url and meta of withdrawn documents from {_count(count, 'past ledger')} of {asset}"
         for asset, count in self.shards:
             yield f"  {verb.lower()} {_count(count, 'past shard')} of {asset}"
         for name in self.texts:
@@ -125,9 +131,12 @@ def _purge_tables(
         files = table_files(place, name)
         # Ledgers keep ids and numbers for ever; what they quote (a title, an address) may be text all the same.
         bad = files_quoting(files, search.holds) if name in LEDGERS else files_with(files, ids)
+        published = current.tables[name].version if current and name in current.tables else None
+        if name == LEDGER:
+            bad |= _silence(found, places, records, place, files, ids, published)
+            files = files if found.planned else table_files(place, name)
         if not bad:
             continue
-        published = current.tables[name].version if current and name in current.tables else None
         if published is not None and bad & files.needs(published):
             if name not in LEDGERS and shows(place, name, published, ids):
                 found.left[place.asset] = "its current version still shows withdrawn documents: materialize it first"
@@ -137,6 +146,30 @@ def _purge_tables(
                 published = _rewrite(places, records, place, name, published)
                 files = table_files(place, name)
         _drop(found, records, place, name, files, bad, published)
+
+
+def _silence(
+    found: Purge,
+    places: Sequence[Place],
+    records: dict[Named, Record],
+    place: Place,
+    files: TableFiles,
+    ids: pa.Array,
+    published: int | None,
+) -> set[str]:
+    """Past ledgers keep the rows of withdrawn documents, without what these said of themselves: files left behind."""
+    bad = files_describing(files, ids)
+    named = {r.tables[LEDGER].version for r in records.values() if r.asset == place.asset and LEDGER in r.tables}
+    named |= {
+        v for r in records.values() for a, _, t in consumed(r) if a == place.asset for n, v in t.items() if n == LEDGER
+    }
+    past = sorted(v for v in named & set(files.versions) if v != published and bad & files.needs(v))
+    if past:
+        found.silenced.append((place.asset, len(past)))
+    for version in past if not found.planned else []:
+        new = rewrite_marked(place.table(LEDGER), version, bad, Silence(ids))
+        repoint(places, records, place.asset, LEDGER, version, new)
+    return bad
 
 
 def _rewrite(places: Sequence[Place], records: dict[Named, Record], place: Place, name: str, published: int) -> int:

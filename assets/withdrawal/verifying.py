@@ -30,6 +30,7 @@ from headwater.assets.storage.purge import (
     data_files,
     file_columns,
     file_reader,
+    files_describing,
     is_list,
     joined_texts,
     shows,
@@ -146,6 +147,7 @@ def _read_table(
     files, where = table_files(place, name), f"{place.asset}: {name}"
     report.read["tables"] += 1
     report.read["versions"] += len(files.versions)
+    described = files_describing(files, ids) if name in LEDGERS else set()
     for path in data_files(files):
         report.read["files"] += 1
         schema = file_columns(files, path)
@@ -155,6 +157,8 @@ def _read_table(
             rows = _rows_of(files, path, ids)
             if rows:
                 report.found.append((here, f"{rows:,} rows of withdrawn documents"))
+        if name in LEDGERS and path in described:
+            report.found.append((here, "what withdrawn documents said of themselves"))
         if any(search.holds(text) for text in joined_texts(files, path, text_columns(schema))):
             report.found.append((here, "a piece of a withdrawn text"))
         report.read["rows"] += file_reader(files, path).num_rows()

@@ -28,7 +28,7 @@ CANARY = "zugo vemi canaria 48151623 pelu"
 NOTHING_PAST = Retention(keep=0, older_than_days=0, attempt_hours=0)
 LATER = datetime.now(UTC) + timedelta(minutes=5)
 PIPELINE = (
-    notes(held_out={"share": 0.0}, source={"date_field": "date"}),
+    notes(held_out={"share": 0.0}, source={"date_field": "date", "meta_fields": ["author"]}),
     bytes_tokenizer(),
     packed(),
     tiny_training(30),
@@ -47,7 +47,9 @@ def plant_canary(lab: Lab) -> dict[str, str]:
 def write(lab: Lab, texts: dict[str, str]) -> None:
     """The documents in their order; the one with the canary is dated before the others."""
     dates = {name: {"date": "1999-01-01" if CANARY in text else "2020-01-01"} for name, text in texts.items()}
-    lab.write_jsonl("notes.jsonl", [{"id": name, "text": text} | dates[name] for name, text in texts.items()])
+    lab.write_jsonl(
+        "notes.jsonl", [{"id": n, "text": text, "author": f"by {n} herself"} | dates[n] for n, text in texts.items()]
+    )
 
 
 def where_decoded(lab: Lab, needle: str) -> list[str]:
@@ -157,6 +159,8 @@ def test_what_saw_it_says_so_after_everything_is_gone(lab: Lab) -> None:
     new = lab.record("tiny/checkpoint")
     assert new.digest != old.digest
     assert withdrawal_status(lab.store, new).documents == ()
+    assert where_decoded(lab, "by d7 herself")
+    assert where_decoded(lab, "by secret herself") == []  # not in the ledgers of the past either
     past = [record for record in history(lab.store.place("tiny/checkpoint")) if record.digest == old.digest]
     assert withdrawal_status(lab.store, past[0]).documents == status.documents
     assert withdrawal_status(lab.store, past[0]).steps == status.steps
