@@ -10,6 +10,8 @@ from collections.abc import Set as AbstractSet
 
 import dagster as dg
 
+from headwater.assets.automation.events import OF_INTEREST, events_of
+
 IN_PROGRESS = (
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -37,6 +39,15 @@ def run_requested_by(instance: dg.DagsterInstance, run_key: str) -> dg.DagsterRu
     """The latest run of a request."""
     found = instance.get_runs(filters=dg.RunsFilter(tags={RUN_KEY: run_key}), limit=1)
     return found[0] if found else None
+
+
+def broke(instance: dg.DagsterInstance, run_key: str) -> bool:
+    """Whether the run of a request ended with an error, which may pass; a check that blocks would block again."""
+    run = run_requested_by(instance, run_key)
+    if run is None or run.status != dg.DagsterRunStatus.FAILURE:
+        return False
+    events = events_of(run, instance.all_logs(run.run_id, of_type=OF_INTEREST), {})
+    return any(event.event == "failure" for event in events)
 
 
 def end_dead_runs(instance: dg.DagsterInstance) -> Iterator[str]:

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from headwater.assets.automation.condition import WATCHES
 from headwater.assets.automation.declaration import WatchedCorpus
-from headwater.assets.automation.runs import CAUSE, PIPELINE, end_dead_runs, run_requested_by, run_writing
+from headwater.assets.automation.runs import CAUSE, PIPELINE, broke, end_dead_runs, run_requested_by, run_writing
 from headwater.assets.dagster_assets import stage_of
 from headwater.assets.stages import Stage
 from headwater.assets.storage.places import Store
@@ -90,10 +90,10 @@ def _tick(
 ) -> dg.RunRequest | dg.SkipReason:
     for run in end_dead_runs(context.instance):
         context.log.warning(f"Run {run} is marked as failed: its process is gone.")
-    news = _news(stage, context.instance)
+    seen = Seen.model_validate_json(context.cursor) if context.cursor else Seen()
+    news = _news(stage, context.instance, seen)
     if news.nothing:
         return dg.SkipReason(news.text)
-    seen = Seen.model_validate_json(context.cursor) if context.cursor else Seen()
     if seen.found != news.wanted:
         seen = seen.model_copy(update={"found": news.wanted, "found_at": time.time()})
         context.update_cursor(seen.model_dump_json())
@@ -117,7 +117,7 @@ class _News(NamedTuple):
     cause: Callable[[], str] = str
 
 
-def _news(stage: Stage, instance: dg.DagsterInstance) -> _News:
+def _news(stage: Stage, instance: dg.DagsterInstance, seen: Seen) -> _News:
     from headwater.assets.automation.arrivals import look_at  # loads Lance, which loading declarations does not need
     from headwater.assets.corpus.reading import SourceError
 
@@ -135,6 +135,9 @@ def _news(stage: Stage, instance: dg.DagsterInstance) -> _News:
         if not _is_known(look.record, instance):
             text = "Dagster's history lacks the present output."
             return _News(text, wanted=f"{look.wanted} in history", cause=lambda: text)
+        if broke(instance, seen.run_key):
+            text = "The last run broke on its way."
+            return _News(text, wanted=seen.requested, cause=lambda: text)
         return _News(f"No change since {_local_time(look.record.execution.started)}.", nothing=True)
     return _News("The sources changed.", wanted=look.wanted, cause=lambda: _difference(stage, store, look.record))
 

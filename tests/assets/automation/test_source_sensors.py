@@ -150,6 +150,23 @@ def test_a_failed_run_is_requested_again_after_a_while(watcher: Watcher, monkeyp
     assert watcher.tick().run_key != request.run_key
 
 
+def test_a_run_that_broke_after_raw_is_requested_again(watcher: Watcher, monkeypatch: pytest.MonkeyPatch):
+    clock = [1_000_000.0]
+    monkeypatch.setattr(watching.time, "time", lambda: clock[0])
+    plant(watcher.lab, 3, "inbox/a.jsonl")
+    keys = [watcher.tick().run_key]
+    watcher.run_raw()
+    job = watcher.definitions.resolve_implicit_global_asset_job_def()
+    run = watcher.instance.create_run_for_job(job, tags={"dagster/run_key": keys[0]})
+    watcher.instance.report_run_failed(run)
+    assert watcher.tick().startswith("The last run broke on its way. This was requested; its run")
+    clock[0] += 3601
+    keys.append(watcher.tick().run_key)
+    assert len(set(keys)) == 2
+    watcher.instance.create_run_for_job(job, tags={"dagster/run_key": keys[1]}, status=dg.DagsterRunStatus.SUCCESS)
+    assert watcher.tick().startswith("No change since 2")
+
+
 def test_without_retries_only_files_request_again(lab: Lab, watcher: Watcher, monkeypatch: pytest.MonkeyPatch):
     clock = [1_000_000.0]
     monkeypatch.setattr(watching.time, "time", lambda: clock[0])
