@@ -4,7 +4,6 @@ document → span in its stream → samples of the shards → positions of the o
 checkpoint in the shards of its own time. Nothing is logged, so nothing can be missing from a log.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -177,12 +176,6 @@ def a_seen_document(store: Store, checkpoint: Record) -> DocumentTrace | None:
         if trace.steps:
             return trace
     return None
-
-
-def first_and_last(steps: Sequence[int]) -> str:
-    """Steps in words, the first ones by number."""
-    shown = ", ".join(f"{step:,}" for step in steps[:12])
-    return shown if len(steps) <= 12 else f"{shown} … {steps[-1]:,} ({len(steps):,} in all)"
 
 
 def _refuse_other_than_id(doc_id: str) -> None:
