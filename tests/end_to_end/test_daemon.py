@@ -62,10 +62,14 @@ class Daemon:
         pytest.fail(f"not seen: {what}\n{self.log.read_text(errors='replace')[-6000:]}")
 
     def stop(self) -> None:
-        """Ends the daemon, its code server and its runs, which are in the session that it leads."""
+        """Ends the daemon, its code server and its runs."""
         self.process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):  # where the parent ignores SIGTERM, so does the daemon
             self.process.wait(10)
+        self.kill()
+
+    def kill(self) -> None:
+        """What a power failure does to the daemon, its code server and its runs: they are one session."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -110,12 +114,13 @@ def declare(root: Path, posts: Posts) -> None:
         {"kind": "command", "command": [sys.executable, "-c", APPEND]},
         {"kind": "webhook", "url": f"http://127.0.0.1:{posts.server_address[1]}/hook"},
     ]
+    watched = {"corpus": "notes", "every_seconds": 2, "retry_minutes": 0.1}
     components = (
         notes(path="inbox/*.jsonl", max_unreadable_share=0.1),
         bytes_tokenizer(),
         packed(),
         tiny_training(8, retrain={"when": {"new_tokens_share": 0.34}, "how": "scratch"}),
-        Automation(name="keep", watch=[{"corpus": "notes", "every_seconds": 2}], follow_content=True, alerts=alerts),
+        Automation(name="keep", watch=[watched], follow_content=True, alerts=alerts),
     )
     documents = [
         {
@@ -168,12 +173,16 @@ class Story:
         own, other = self.record(asset), self.record(of)
         return bool(own and other and own.identity.inputs[role].content == other.content_version)
 
-    def settled(self) -> list[dg.DagsterRun]:
-        """All runs, once none is in progress."""
+    def runs(self) -> list[dg.DagsterRun]:
+        """All runs, the latest first."""
         os.environ["DAGSTER_HOME"] = str(self.lab.root / ".dagster")
         with dg.DagsterInstance.get() as instance:
-            runs = list(instance.get_runs())
-        return runs if runs and all(run.is_finished for run in runs) else []
+            return list(instance.get_runs())
+
+    def settled(self) -> list[dg.DagsterRun]:
+        """All runs, once none is in progress."""
+        runs = self.runs()
+        return runs if all(run.is_finished for run in runs) else []
 
 
 @pytest.fixture
@@ -223,3 +232,21 @@ def test_files_become_shards_then_a_checkpoint_and_faults_alerts(story: Story, p
     assert {run.tags.get("dagster/sensor_name") for run in runs} <= {"keep_watches_notes", "keep_follows_content"}
     causes = [run.tags["headwater/cause"] for run in runs if run.tags["dagster/sensor_name"] == "keep_watches_notes"]
     assert causes == ["1 deleted file", "1 new file", "1 new file", "1 new file", "1 new file"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_a_machine_that_goes_down_in_a_run_goes_on_where_it_was(story: Story, posts: Posts):
+    story.drop("first.jsonl", 0, 40)
+    story.daemon.until("a run in its course", lambda: story.record("notes/raw"))
+    story.daemon.kill()
+    (broken,) = story.runs()
+    assert broken.status == dg.DagsterRunStatus.STARTED, "nobody was left to say that it ended"
+
+    story.daemon = Daemon(story.lab.root)
+    story.daemon.until("a checkpoint all the same", lambda: story.record("tiny/checkpoint") and story.settled())
+    assert story.arrived(0, 40)
+    assert {run.run_id: run for run in story.runs()}[broken.run_id].status == dg.DagsterRunStatus.FAILURE
+    (alert,) = story.daemon.until("an alert", lambda: posts.bodies)
+    assert (alert["event"], alert["run"]) == ("failure", broken.run_id)
+    assert "its process is gone" in alert["text"].lower()
