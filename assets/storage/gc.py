@@ -16,6 +16,7 @@ from headwater.assets.storage.gc_kept import LEDGERS, Kept, asset_places, what_i
 from headwater.assets.storage.gc_options import Retention
 from headwater.assets.storage.gc_tables import (
     DEAD_ATTEMPT,
+    TableFiles,
     TableWaste,
     remove_file,
     remove_tree,
@@ -29,6 +30,7 @@ from headwater.assets.storage.records import Record
 from headwater.assets.storage.tables import version_exists
 
 PAST, ORPHAN = "past outputs", "orphan folders"
+INDEXED, TEXT_INDEX = "documents", "indexes/text.json"  # the table of texts, and which version of it has an index
 INDEX = "index.json"  # of shards: byte offsets, which lineage needs for as long as there is a record
 
 
@@ -149,9 +151,22 @@ def _asset_waste(place: Place, kept: Kept, retention: Retention, now: datetime) 
         published = kept.published(place.asset, name)
         files = {path.removeprefix(f"{name}/") for path in protected if path.startswith(f"{name}/")}
         remembered = kept.remembers(place.asset, name)
-        found.tables.append(waste(table_files(place, name), versions, published, files, remembered))
+        listed = table_files(place, name)
+        if name == INDEXED:
+            versions = versions | _text_index(place, listed, versions)
+        found.tables.append(waste(listed, versions, published, files, remembered))
     _folders(found, kept, now - timedelta(hours=retention.attempt_hours))
     return found
+
+
+def _text_index(place: Place, files: TableFiles, kept: set[int]) -> set[int]:
+    """The version that holds the index of texts, as long as it covers what stays and holds no other rows."""
+    version = json.loads(place.read_text(f"{place.root}/{TEXT_INDEX}") or "{}").get("version")
+    if version not in files.manifests:
+        return set()
+    rows = {path for path in files.needs(version) if path.startswith("data/")}
+    stays: set[str] = set().union(*(files.needs(number) for number in kept & set(files.manifests)))
+    return {version} if rows and rows <= stays else set()
 
 
 def _attempts(place: Place, youngest: datetime) -> tuple[list[str], list[tuple[str, int]]]:

@@ -39,6 +39,7 @@ from headwater.assets.withdrawal.touching import members_with, spans_of
 
 LEDGER = "ledger"  # of raw: the one that repeats what a record says of itself
 PURGED = "purged.json"
+_MEND = "materialize it first (or remove its folder, where no pipeline declares it any more)"
 
 
 @dataclass
@@ -139,7 +140,7 @@ def _purge_tables(
             continue
         if published is not None and bad & files.needs(published):
             if name not in LEDGERS and shows(place, name, published, ids):
-                found.left[place.asset] = "its current version still shows withdrawn documents: materialize it first"
+                found.left[place.asset] = f"its current version still shows withdrawn documents: {_MEND}"
                 continue
             found.rewritten.append((place.asset, name))
             if not found.planned:
@@ -233,7 +234,7 @@ def _purge_shards(found: Purge, store: Store, records: dict[Named, Record], plac
         record = own.get(folder.rsplit("/", 1)[-1])
         members = _members(store, record, folder, ids)
         if members and record is not None and current is not None and record.digest == current.digest:
-            found.left[place.asset] = "its current shards still hold withdrawn documents: materialize it first"
+            found.left[place.asset] = f"its current shards still hold withdrawn documents: {_MEND}"
             continue
         count += len(members)
         if not found.planned:
