@@ -59,7 +59,7 @@ def _lanes(place: Place, name: str, table: dict[str, Any]) -> tuple[int, int]:
         content = ContentSum()
     else:
         if content.hex() != table["content"]:
-            raise StoreError(f"{place.asset}: the table {name} does not hold what its record names. Materialize it anew.")
+            raise StoreError(f"{place.asset}: the table {name} does not hold what its record names. Compute it anew.")
     return content.low, content.high
 
 
