@@ -420,7 +420,7 @@ from headwater.assets.validation import validate_workspace
 from headwater.assets.definitions import load_definitions
 from headwater.assets.workspace import Workspace
 assert validate_workspace(Workspace(Path.cwd())) == []
-assert len(load_definitions(Workspace(Path.cwd())).resolve_all_asset_specs()) == 401  # the store-wide withdrawals are one more
+assert len(load_definitions(Workspace(Path.cwd())).resolve_all_asset_specs()) == 401  # and withdrawals
 heavy = ("torch", "ray", "lance", "pandas", "numba", "transformers", "matplotlib", "duckdb")
 print([name for name in heavy if name in sys.modules])
 """
