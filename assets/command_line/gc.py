@@ -30,11 +30,10 @@ def gc(
     The retention is declared as `[tool.headwater.retention]` in the workspace's pyproject.toml: keep, older_than_days,
     attempt_hours.
     """
-    from headwater.assets.withdrawal.purging import purge_plan, purge_withdrawn
-
     from headwater.assets.command_line.loading import load_workspace
     from headwater.assets.storage.gc import collect, plan_gc
     from headwater.assets.storage.gc_options import declared_retention
+    from headwater.assets.withdrawal.purging import purge_plan, purge_withdrawn
 
     loaded = load_workspace()
     retention = _given(declared_retention(loaded.workspace.root), keep, older_than, attempts_older_than)
@@ -77,6 +76,8 @@ def print_gc(plan: "GcPlan", freed: bool) -> None:
     """Prints what goes by asset and reason."""
     for asset, reason, size in plan.rows():
         typer.echo(f"  {asset:<36} {reason:<16} {_bytes(size):>12}")
+    for asset, table, before, after in plan.merged:
+        typer.echo(f"  {asset:<36} {table}: {before:,} fragments put together in {after:,}")
     for asset, why in plan.skipped.items():
         typer.echo(f"  {asset:<36} left alone: {why}")
     if freed:

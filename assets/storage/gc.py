@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from headwater.assets.storage.gc_kept import LEDGERS, Kept, asset_places, what_is_kept
+from headwater.assets.storage.gc_kept import LEDGERS, Kept, all_records, asset_places, what_is_kept
 from headwater.assets.storage.gc_options import Retention
 from headwater.assets.storage.gc_tables import (
     DEAD_ATTEMPT,
@@ -26,9 +26,11 @@ from headwater.assets.storage.gc_tables import (
     waste,
 )
 from headwater.assets.storage.places import Place, Store, StoreError
+from headwater.assets.storage.purge import merge_small, repoint, small_runs
 from headwater.assets.storage.records import Record
-from headwater.assets.storage.tables import version_exists
+from headwater.assets.storage.tables import open_table, version_exists
 
+MERGED_ROWS = 20_000  # rows of a fragment that several small ones become
 PAST, ORPHAN = "past outputs", "orphan folders"
 INDEXED, TEXT_INDEX = "documents", "indexes/text.json"  # the table of texts, and which version of it has an index
 INDEX = "index.json"  # of shards: byte offsets, which lineage needs for as long as there is a record
@@ -61,6 +63,7 @@ class GcPlan:
 
     assets: list[AssetWaste]
     skipped: dict[str, str]  # asset → why
+    merged: list[tuple[str, str, int, int]] = field(default_factory=list)  # asset, table, fragments before and after
 
     def rows(self) -> list[tuple[str, str, int]]:
         """(asset, reason, bytes) of everything that would go, assets in order."""
@@ -97,7 +100,9 @@ def collect(
 ) -> GcPlan:
     """Frees what :func:`plan_gc` says at this moment, and returns it."""
     with leases(asset_places(store)) as busy:
+        merged = _merge(store, retention, busy, consumers or {})
         plan = _plan(store, retention, busy, consumers or {}, now or datetime.now(UTC))
+        plan.merged = merged
         for asset in plan.assets:
             _free(asset)
         return plan
@@ -139,6 +144,25 @@ def _plan(
     kept = what_is_kept(places, retention, skipped, now)
     assets = [_asset_waste(place, kept, retention, now) for place in places if place.asset not in skipped]
     return GcPlan(assets, skipped)
+
+
+def _merge(
+    store: Store, retention: Retention, busy: set[str], consumers: Mapping[str, Sequence[str]]
+) -> list[tuple[str, str, int, int]]:
+    """Puts the fragments of long-refreshed tables together: the same rows in the same order, pinned by all who read."""
+    places = asset_places(store)
+    skipped, records, found = in_use(places, busy, consumers), all_records(places), []
+    for place in places:
+        record = place.record() if place.asset not in skipped else None
+        for name, table in record.tables.items() if record else ():
+            opened = open_table(place.table(name), table.version)
+            count = len(opened.get_fragments())
+            if count <= retention.merge_fragments or len(small_runs(opened, MERGED_ROWS)) > count // 4:
+                continue
+            new = merge_small(place.table(name), table.version, MERGED_ROWS)
+            repoint(places, records, place.asset, name, table.version, new)
+            found.append((place.asset, name, count, len(open_table(place.table(name), new).get_fragments())))
+    return found
 
 
 def _asset_waste(place: Place, kept: Kept, retention: Retention, now: datetime) -> AssetWaste:

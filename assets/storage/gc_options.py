@@ -13,6 +13,9 @@ class Retention(Options):
 
     keep: int = Field(5, ge=0, description="Past outputs of each asset that are kept whatever their age, newest first.")
     older_than_days: float = Field(30, ge=0, description="Past outputs younger than this stay too, in days.")
+    merge_fragments: int = Field(
+        64, ge=2, description="Tables that refreshes have cut into more fragments than this are put together again."
+    )
     attempt_hours: float = Field(
         24, ge=0, description="Finished parts of an interrupted run stay this long, in hours, so that it can go on."
     )

@@ -21,6 +21,7 @@ from headwater.assets.storage.places import Place, StoreError
 from headwater.assets.storage.records import Record
 from headwater.assets.storage.tables import commit_parts, open_table, write_part
 
+_COMPARED_ROWS = 1 << 18
 SAID = ("url", "meta")  # what a record says of itself, in raw's ledger
 
 
@@ -146,9 +147,46 @@ def rewrite_marked(url: str, version: int, touched: Collection[str] = (), change
         if fragment.num_deletions == 0 and not any(f"data/{file.path}" in touched for file in fragment.data_files()):
             fragments.append(fragment.metadata)
             continue
-        for batches in _in_pieces(fragment):
+        for batches in _in_pieces([fragment]):
             written, _ = write_part(url, table.schema, [change(b) for b in batches] if change else batches)
             fragments += [FragmentMetadata.from_json(text) for text in written]
+    return _replace(url, version, table, fragments)
+
+
+def merge_small(url: str, version: int, rows: int) -> int:
+    """A version of the same rows in the same order, with neighbouring fragments of fewer ``rows`` written as one.
+
+    Raises:
+        StoreError: the rows did not come out as they were; nothing points to the new version then.
+    """
+    table = open_table(url, version)
+    fragments: list[FragmentMetadata] = []
+    for run in small_runs(table, rows):
+        if len(run) == 1 and run[0].num_deletions == 0:
+            fragments.append(run[0].metadata)
+            continue
+        for batches in _in_pieces(run):
+            written, _ = write_part(url, table.schema, batches)
+            fragments += [FragmentMetadata.from_json(text) for text in written]
+    return _replace(url, version, table, fragments)
+
+
+def small_runs(table: Any, rows: int) -> list[list[Any]]:
+    """The fragments of a version in order, neighbours together as long as they have fewer rows than that in all."""
+    runs: list[list[Any]] = []
+    held = rows
+    for fragment in table.get_fragments():
+        count = fragment.count_rows()
+        if held + count > rows:
+            runs.append([])
+            held = 0
+        runs[-1].append(fragment)
+        held += count
+    return runs
+
+
+def _replace(url: str, version: int, table: Any, fragments: list[FragmentMetadata]) -> int:
+    """Commits fragments that hold the rows of a version, checks that they do, and makes its indexes again."""
     if not fragments:
         return commit_parts(url, table.schema, [])
     for number, described in enumerate(fragments):
@@ -163,14 +201,16 @@ def rewrite_marked(url: str, version: int, touched: Collection[str] = (), change
     return int(lance.dataset(url).version)
 
 
-def _in_pieces(fragment: Any, limit: int = 256 << 20) -> Iterable[list[pa.RecordBatch]]:
-    """The rows of a fragment in runs of bounded size."""
+def _in_pieces(fragments: Iterable[Any], limit: int = 256 << 20) -> Iterable[list[pa.RecordBatch]]:
+    """The rows of fragments in runs of bounded size."""
     held: list[pa.RecordBatch] = []
-    for batch in fragment.to_batches(batch_size=1024):
+    size = 0
+    for batch in (batch for fragment in fragments for batch in fragment.to_batches(batch_size=1024)):
         held.append(batch)
-        if sum(item.nbytes for item in held) > limit:
+        size += batch.nbytes
+        if size > limit:
             yield held
-            held = []
+            held, size = [], 0
     if held:
         yield held
 
@@ -179,8 +219,17 @@ def same_rows(url: str, old: int, new: int) -> bool:
     """Whether two versions hold the same rows in the same order; texts are told by the ids beside them."""
     before, after = open_table(url, old), open_table(url, new)
     light = [field.name for field in before.schema if field.name not in ("text", "tokens", *SAID)]
-    first, second = before.to_table(columns=light), after.to_table(columns=light)
-    return bool(first.equals(second))
+    rows = before.count_rows()
+    if after.count_rows() != rows:
+        return False
+    for start in range(0, rows, _COMPARED_ROWS):
+        first, second = (
+            table.scanner(columns=light, offset=start, limit=_COMPARED_ROWS, scan_in_order=True).to_table()
+            for table in (before, after)
+        )
+        if not first.equals(second):
+            return False
+    return True
 
 
 def repoint(places: Sequence[Place], records: dict[Named, Record], asset: str, name: str, old: int, new: int) -> None:

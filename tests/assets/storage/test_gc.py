@@ -247,6 +247,34 @@ def test_an_index_of_texts_stays_while_it_covers_what_stays(lab: Lab) -> None:
                                    some, ["doc_id"], built.version))) >= 1  # fmt: skip
 
 
+def test_long_refreshed_tables_are_put_together_and_refreshes_go_on(lab: Lab) -> None:
+    pipeline = (notes(path="notes*.jsonl"), bytes_tokenizer(), packed())
+    for number in range(8):
+        plant(lab, 20 if number == 0 else 4, f"notes{number}.jsonl", first=100 * number)
+        lab.run(*pipeline)
+    before = contents(lab)
+    place = lab.store.place("notes/raw")
+    few = Retention(keep=0, older_than_days=0, attempt_hours=0, merge_fragments=3)
+    plan = collect(lab.store, few, now=LATER)
+    assert ("notes/raw", "documents", 8, 1) in plan.merged
+    version = place.record().tables["documents"].version
+    assert contents(lab) == before
+    assert lab.record("notes/signals").identity.inputs["raw"].tables["documents"] == version
+    assert all(result.reused for result in lab.run(*pipeline).values())
+    assert collect(lab.store, few, now=LATER).merged == []
+    plant(lab, 4, "notes8.jsonl", first=800)
+    (lab.root / "notes3.jsonl").unlink()
+    lab.run(*pipeline)
+    assert len(open_table(place.table("documents"), version).get_fragments()) == 1
+    version = place.record().tables["documents"].version
+    files = [
+        fragment.data_files()[0].path for fragment in open_table(place.table("documents"), version).get_fragments()
+    ]
+    assert len(files) == 2  # the refresh built on what was put together
+    seeds = [*range(20), *(100 * n + k for n in range(1, 9) if n != 3 for k in range(4))]
+    assert sorted(row["text"] for row in contents(lab)["notes/signals/documents"]) == sorted(map(prose, seeds))
+
+
 def test_retention_is_declared_in_the_workspace(tmp_path: Path) -> None:
     assert declared_retention(tmp_path) == Retention(keep=5, older_than_days=30, attempt_hours=24)
     (tmp_path / "pyproject.toml").write_text("[tool.headwater.retention]\nkeep = 2\n")
