@@ -231,7 +231,8 @@ def _temporary(place: Place) -> list[tuple[str, int]]:
     for folder in ("", "/history", "/pending", "/files", "/released"):
         depth = 1 if not folder else None
         files = place.store.fs.find(f"{place.root}{folder}", maxdepth=depth, detail=True)
-        found += [(path, _size(info)) for path, info in files.items() if path.rsplit("/", 1)[-1].startswith(".")]
+        hidden = [path for path in files if "/." in f"/{path.split(f'/{place.asset}/', 1)[-1]}"]
+        found += [(path, _size(files[path])) for path in hidden]
     return found
 
 

@@ -20,6 +20,7 @@ from headwater.assets.withdrawal.withdrawing import read_fingerprints
 
 CUT = "[withdrawn]"
 _NO_TEXT = (".lance", ".tar", ".safetensors", ".pt", ".bin", ".npy", ".npz", ".arrow", ".txn", ".manifest")
+_LINES = (".jsonl", ".ndjson")
 _MARKUP = (".html", ".svg", ".md")
 
 
@@ -88,14 +89,14 @@ def other_files(store: Store) -> int:
 
 def meaning(name: str, text: str) -> str:
     """What a file says: strings of JSON and references of markup resolved, beside the text as it is."""
-    if name.endswith((".json", ".jsonl")):
+    if name.endswith((".json", *_LINES)):
         return "\n".join([text, *(found for value in _documents(text) for found in _strings(value))])
     return f"{text}\n{html.unescape(text)}" if name.endswith(_MARKUP) else text
 
 
 def without(name: str, text: str, search: Search) -> str:
     """The file's text with everything found in it cut."""
-    if name.endswith(".jsonl"):
+    if name.endswith(_LINES):
         return "\n".join(_without_json(line, search) for line in text.split("\n"))
     if name.endswith(".json"):
         return _without_json(text, search)

@@ -92,6 +92,9 @@ def test_dead_attempts_are_reclaimed_and_interrupted_ones_can_go_on(lab: Lab) ->
     wanted = lance.fragment.write_fragments(rows, place.table("documents"), schema=rows.schema)
     lance.write_dataset(rows, place.table("documents"), mode="append")
     (Path(place.root) / ".record.json.abc").write_text("{")
+    unfinished = Path(place.local_folder(place.record().digest)) / "seed_0" / ".state_7" / "model.safetensors"
+    unfinished.parent.mkdir(parents=True)
+    unfinished.write_text("half")
     part = {"fragments": {"documents": [json.dumps(wanted[0].to_json())]}, "content": {}, "figures": {}}
     place.write_text(f"{place.root}/pending/0123/read/000000-0.json", json.dumps(part))
     data = Path(place.table("documents")) / "data"
@@ -101,6 +104,7 @@ def test_dead_attempts_are_reclaimed_and_interrupted_ones_can_go_on(lab: Lab) ->
     assert orphan[0].files[0].path not in left
     assert wanted[0].files[0].path in left
     assert not (Path(place.root) / ".record.json.abc").exists()
+    assert not unfinished.exists()
     assert contents(lab) == before
     assert lance.dataset(place.table("documents")).count_rows() == rows.num_rows
 

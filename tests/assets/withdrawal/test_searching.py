@@ -24,6 +24,7 @@ OTHER = prose(3, 60)
         ("report.json", json.dumps({"samples": [{"prompt": SECRET, "loss": 1.5}, {"prompt": OTHER}]}, indent=2)),
         ("record.json", json.dumps({"markdown": {"a pair": f"````diff\n- {SECRET}\n+ x\n````\n{OTHER}"}})),
         ("events.jsonl", json.dumps({"text": OTHER}) + "\n" + json.dumps({"text": SECRET}) + "\n"),
+        ("runs.ndjson", json.dumps({"text": [SECRET]}) + "\n" + json.dumps({"text": OTHER}) + "\n"),
         ("broken.json", "{" + SECRET + "\n" + OTHER),
         ("page.html", f"<p>{html.escape(SECRET)}</p>\n<p>{OTHER}</p>"),
         ("plot.svg", f"<text>{html.escape(SECRET)}</text>\n<text>{OTHER}</text>"),
