@@ -16,6 +16,8 @@ import numpy.typing as npt
 PIECE = 32  # bytes of a piece
 WINDOW = 33  # neighbouring pieces of which one is kept
 CERTAIN = PIECE + WINDOW - 1  # a verbatim run of this many bytes is always found
+_MANY = 1 << 15  # hashes of one text
+_LAST_BITS = np.uint64((1 << 20) - 1)
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -54,6 +56,10 @@ def found_in(text: str, salt: bytes, wanted: Hashes) -> Hashes:
     if len(wanted) == 0:
         return wanted
     hashes = piece_hashes(normalised(text), salt)
+    if len(hashes) > _MANY:  # most are told from all wanted ones by their last bits, at a tenth of the cost
+        known = np.zeros(1 << 20, dtype=bool)
+        known[wanted & _LAST_BITS] = True
+        hashes = hashes[known[hashes & _LAST_BITS]]
     places = np.minimum(np.searchsorted(wanted, hashes), len(wanted) - 1)
     return np.unique(hashes[wanted[places] == hashes])
 

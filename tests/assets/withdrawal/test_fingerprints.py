@@ -61,6 +61,15 @@ def test_white_space_and_case_hide_nothing_and_another_salt_finds_nothing() -> N
     )
 
 
+def test_long_texts_are_searched_like_short_ones() -> None:
+    wanted = fingerprints("a needle of some length, " + " ".join(map(str, range(1000, 1040))), SALT)
+    hay = " ".join(map(str, range(20_000)))
+    hashes = np.unique(piece_hashes(normalised(hay), SALT))
+    assert len(hashes) > 1 << 15
+    assert found_in(hay, SALT, wanted).tolist() == np.intersect1d(hashes, wanted).tolist()
+    assert len(found_in(hay, SALT, wanted)) > 0
+
+
 def test_short_texts_have_no_fingerprints() -> None:
     assert len(fingerprints("x" * (PIECE - 1), SALT)) == 0
     assert len(fingerprints("y" * PIECE, SALT)) == 1
