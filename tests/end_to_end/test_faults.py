@@ -1,4 +1,4 @@
-"""Killed at any operation on the store, in any stage, first run or refresh: the next run ends as if it never was."""
+"""Killed at any operation on the store, in any stage, first run, refresh or withdrawal: as if it never was."""
 
 import shutil
 from collections.abc import Callable
@@ -11,6 +11,9 @@ from small_pipelines import Lab, bytes_tokenizer, notes, packed, prose, reworded
 
 from headwater.assets.running import run_stage
 from headwater.assets.storage.tables import read_table
+from headwater.assets.withdrawal.blocklist import read_blocklist
+from headwater.assets.withdrawal.selecting import not_yet, select_ids
+from headwater.assets.withdrawal.withdrawing import withdraw
 
 STAGES = (
     "notes/raw",
@@ -24,8 +27,13 @@ STAGES = (
 )
 
 
-# In a refresh the tokenizer is held: nothing runs that could be killed.
-CASES = [(asset, refresh) for asset in STAGES for refresh in (False, True) if (asset, refresh) != (STAGES[4], True)]
+# Where only documents change, the tokenizer is held: nothing runs that could be killed.
+CASES = [
+    (asset, case)
+    for asset in STAGES
+    for case in ("first", "refresh", "withdrawal")
+    if case == "first" or asset != "letters/tokenizer"
+]
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +63,19 @@ def write_second(lab: Lab) -> None:
     lab.write_jsonl("files/part7.jsonl", [{"text": prose(700 + n)} for n in range(5)])
 
 
+def withdraw_two(lab: Lab) -> None:
+    """Two documents go at the request of their owner; another is the near-duplicate of the first."""
+    ids = lab.table("notes/raw", "ledger", ["doc_id"])["doc_id"].to_pylist()[:2]
+    withdraw(
+        lab.store,
+        select_ids(lab.store, ids, read_blocklist(lab.store)),
+        "asked to",
+        "a test",
+        "ids",
+        with_duplicates=False,
+    )
+
+
 def state(lab: Lab) -> dict[str, Any]:
     """All that readers see: content, rows and files of every asset."""
     found: dict[str, Any] = {}
@@ -78,16 +99,16 @@ class Scenes:
     def __init__(self, root: Path) -> None:
         self.root, self.number = root, 0
 
-    def before(self, stage: str, refresh: bool) -> Path:
+    def before(self, stage: str, case: str) -> Path:
         """The store in which all stages above `stage` have run."""
         for name in ("scene", "work"):
             shutil.rmtree(self.root / name, ignore_errors=True)
         (self.root / "scene").mkdir()
         lab = Lab(self.root / "work", self.root / "scene")
         write_first(lab)
-        if refresh:
+        if case != "first":
             lab.run(*components())
-            write_second(lab)
+            (write_second if case == "refresh" else withdraw_two)(lab)
         for upstream in stages_of(*components()):
             if upstream.asset == stage:
                 break
@@ -101,8 +122,8 @@ class Scenes:
         return Lab(self.root / "work", target)
 
 
-def die_everywhere(scenes: Scenes, asset: str, refresh: bool, moments: Callable[[int], list[tuple[int, bool]]]) -> int:
-    scene = scenes.before(asset, refresh)
+def die_everywhere(scenes: Scenes, asset: str, case: str, moments: Callable[[int], list[tuple[int, bool]]]) -> int:
+    scene = scenes.before(asset, case)
     stage = next(stage for stage in stages_of(*components()) if stage.asset == asset)
     undisturbed = scenes.copy(scene)
     with dying_at(undisturbed.store.root, 0) as counted:
@@ -122,18 +143,39 @@ def die_everywhere(scenes: Scenes, asset: str, refresh: bool, moments: Callable[
     return counted.count
 
 
-@pytest.mark.parametrize(("asset", "refresh"), CASES)
-def test_a_death_in_the_middle_and_one_at_the_commit_leave_nothing_behind(tmp_path, asset, refresh):
+@pytest.mark.parametrize(("asset", "case"), CASES)
+def test_a_death_in_the_middle_and_one_at_the_commit_leave_nothing_behind(tmp_path, asset, case):
     def some(count: int) -> list[tuple[int, bool]]:
         return [(max(count // 2, 1), False), (count, True), (max(count - 1, 1), True)]
 
-    assert die_everywhere(Scenes(tmp_path), asset, refresh, some) >= 3
+    assert die_everywhere(Scenes(tmp_path), asset, case, some) >= 3
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("asset", "refresh"), CASES)
-def test_a_death_at_every_operation_leaves_nothing_behind(tmp_path, asset, refresh):
+@pytest.mark.parametrize(("asset", "case"), CASES)
+def test_a_death_at_every_operation_leaves_nothing_behind(tmp_path, asset, case):
     def every(count: int) -> list[tuple[int, bool]]:
         return [(number, after) for number in range(1, count + 1) for after in (False, True)]
 
-    assert die_everywhere(Scenes(tmp_path), asset, refresh, every) >= 3
+    assert die_everywhere(Scenes(tmp_path), asset, case, every) >= 3
+
+
+def test_a_withdrawal_is_there_as_a_whole_or_not_at_all(tmp_path):
+    lab = Lab(tmp_path / "work", tmp_path / "store")
+    write_first(lab)
+    lab.run(*components(), until="curated")
+    scenes = Scenes(tmp_path)
+    scene = Path(shutil.copytree(lab.store.root, tmp_path / "scene"))
+    with dying_at(lab.store.root, 0) as counted:
+        withdraw_two(lab)
+    expected = read_blocklist(lab.store).entries["doc_id"].to_pylist()
+    assert len(expected) == 2
+    assert counted.count >= 4
+    for last in range(1, counted.count + 1):
+        copy = scenes.copy(scene)
+        with dying_at(copy.store.root, last, after=last % 2 == 0) as clock:
+            withdraw_two(copy)
+        assert clock.dead
+        assert read_blocklist(copy.store).entries["doc_id"].to_pylist() in ([], expected)
+        withdraw_two(copy)
+        assert read_blocklist(copy.store).entries["doc_id"].to_pylist() == expected
