@@ -66,14 +66,9 @@ def write_second(lab: Lab) -> None:
 def withdraw_two(lab: Lab) -> None:
     """Two documents go at the request of their owner; another is the near-duplicate of the first."""
     ids = lab.table("notes/raw", "ledger", ["doc_id"])["doc_id"].to_pylist()[:2]
-    withdraw(
-        lab.store,
-        select_ids(lab.store, ids, read_blocklist(lab.store)),
-        "asked to",
-        "a test",
-        "ids",
-        with_duplicates=False,
-    )
+    blocked = read_blocklist(lab.store)
+    if chosen := not_yet(select_ids(lab.store, ids, blocked), blocked):
+        withdraw(lab.store, chosen, "asked to", "a test", "ids", with_duplicates=False)
 
 
 def state(lab: Lab) -> dict[str, Any]:
