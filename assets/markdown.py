@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[Any]], empty: str = "none") -> str:
-    """A Markdown table; numbers (and text that looks like them) are aligned to the right by their column."""
+def markdown_table(
+    header: Sequence[str], rows: Sequence[Sequence[Any]], empty: str = "none", left: int | None = None
+) -> str:
+    """A Markdown table; all but the first `left` columns are aligned to the right (None: those that hold numbers)."""
     if not rows:
         return f"*{empty}*"
-    right = [all(_is_number(row[n]) for row in rows) for n in range(len(header))]
-    lines = ["| " + " | ".join(header) + " |", "|" + "|".join("---:" if r else "---" for r in right) + "|"]
+    places = range(len(header))
+    right = [all(_is_number(row[n]) for row in rows) if left is None else n >= left for n in places]
+    lines = ["| " + " | ".join(map(_cell, header)) + " |", "|" + "|".join("---:" if r else "---" for r in right) + "|"]
     lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
     return "\n".join(lines)
 

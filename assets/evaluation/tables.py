@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from headwater.assets.evaluation.report import CheckOutcome, ClozeResult, Interval, Report, SourceResult
+from headwater.assets.markdown import markdown_table
 
 _MISSING = "–"
 
@@ -76,16 +77,6 @@ def report_markdown(report: Report) -> str:
         checks_table(report.checks),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Return a Markdown table; the first `left` columns are set left, the others right."""
-    rule = [":--" if column < left else "--:" for column in range(len(header))]
-    return "\n".join("| " + " | ".join(map(_cell, row)) + " |" for row in [header, rule, *rows])
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _number(value: float | None, digits: int = 3) -> str:

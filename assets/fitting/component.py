@@ -1,4 +1,4 @@
-"""Fit: corpus → fitted, versioned thing. For now a tokenizer; refreshed when declared, never by itself."""
+"""Fit: corpus → a fitted, versioned tokenizer, refreshed when declared and never by itself."""
 
 from typing import ClassVar
 

@@ -13,7 +13,8 @@ from headwater.assets.evaluation.checks import check_outcomes, declared_checks
 from headwater.assets.evaluation.evaluation import Model, evaluate
 from headwater.assets.evaluation.options import EvaluationOptions, UnigramBaseline
 from headwater.assets.evaluation.report import BaselineResult, Report
-from headwater.assets.evaluation.tables import cloze_sentence, markdown_table, report_markdown, sources_table
+from headwater.assets.evaluation.tables import cloze_sentence, report_markdown, sources_table
+from headwater.assets.markdown import markdown_table
 
 DOCUMENTS = [*corpus(30, source="a", groups=6), *corpus(20, source="b", seed=1, groups=4)]
 OPTIONS = EvaluationOptions.model_validate(
@@ -155,7 +156,7 @@ def test_tables_hold_what_was_measured():
 
 
 def test_cells_cannot_break_a_table():
-    assert markdown_table(["a|b"], [["x\ny"]]).split("\n") == ["| a\\|b |", "| :-- |", "| x y |"]
+    assert markdown_table(["a|b"], [["x\ny"]]).split("\n") == ["| a\\|b |", "|---|", "| x y |"]
 
 
 def test_progress_counts_the_bytes_of_every_pass():
