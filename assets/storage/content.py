@@ -5,6 +5,7 @@ bits). Sums do not depend on the order of rows or on how they are split into fil
 """
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -108,7 +109,27 @@ def _hash_values(array: pa.Array) -> np.ndarray:
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         filled = pc.fill_null(array, False if pa.types.is_boolean(kind) else 0)
         return _mix(np.asarray(filled).astype(np.int64).view(np.uint64))
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return _hash_texts(array)
     return np.fromiter((_hash_object(value) for value in array), dtype=np.uint64, count=len(array))
+
+
+def _hash_texts(array: pa.Array) -> np.ndarray:
+    """Each distinct text is hashed once where texts repeat; the values are those of :func:`_hash_object`."""
+    repeats = pc.count_distinct(array.slice(0, 1000), mode="all").as_py() * 2 < min(len(array), 1000)
+    if repeats:
+        encoded = pc.dictionary_encode(array, null_encoding="encode")
+        return _hash_texts_one_by_one(encoded.dictionary)[encoded.indices.to_numpy()]
+    return _hash_texts_one_by_one(array)
+
+
+def _hash_texts_one_by_one(array: pa.Array) -> np.ndarray:
+    large = array.cast(pa.large_binary())
+    offsets = np.frombuffer(large.buffers()[1], dtype=np.int64)[large.offset : large.offset + len(large) + 1].tolist()
+    data = memoryview(large.buffers()[2] or b"")
+    digest = xxhash.xxh3_64_intdigest
+    hashes = (digest(data[start:end]) for start, end in itertools.pairwise(offsets))
+    return np.fromiter(hashes, dtype=np.uint64, count=len(array))
 
 
 def _hash_object(value: pa.Scalar) -> int:
