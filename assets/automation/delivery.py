@@ -44,7 +44,7 @@ def _run(event: AlertEvent, alert: CommandAlert, folder: Path) -> None:
     try:
         done = subprocess.run(
             alert.command,
-            input=json.dumps(event.as_json(), default=str),
+            input=json.dumps(event.as_json(), default=str) + "\n",  # one event a line, where a program appends
             cwd=folder,
             env={**os.environ, **_environment(event)},
             stdout=subprocess.PIPE,

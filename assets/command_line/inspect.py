@@ -1,5 +1,6 @@
 """Looking at what is stored: records for people, plans with reasons, traces, exports."""
 
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ _MARKS = {
     "compute": "[yellow]✎ compute[/]",
     "maybe": "[cyan]? maybe[/]",
 }
+_DRAWING = re.compile(r"!\[[^\]]*\]\(data:[^)]*\)")  # what a browser draws and a terminal would spell out
 
 
 def print_plan(selection: str) -> None:
@@ -72,6 +74,8 @@ def print_assets() -> None:
 
 def print_asset(asset: str, json: bool = False) -> None:
     """Prints an asset's record."""
+    from headwater.assets.withdrawal.status import standing_checks  # loads Lance
+
     loaded = load_workspace()
     record = loaded.record(asset)
     if json:
@@ -80,12 +84,12 @@ def print_asset(asset: str, json: bool = False) -> None:
     console = Console(highlight=False)
     console.print(f"[bold]{record.asset}[/]  ({record.kind} of {record.pipeline})  {headline(record)}")
     console.print(_facts(record))
-    for check in record.checks:
+    for check in [*record.checks, *standing_checks(loaded.store, record)]:
         mark = "[green]✓[/]" if check.passed else ("[red]✗ blocks[/]" if check.blocking else "[yellow]! warns[/]")
         console.print(f"{mark} {check.name}: {check.description}")
     for title, text in record.markdown.items():
         console.print(f"\n[bold]{title}[/]")
-        console.print(Markdown(text))
+        console.print(Markdown(_DRAWING.sub("", text)))
     for title, file in record.plots.items():
         console.print(f"[dim]{title}:[/] {loaded.store.place(asset).folder(record.digest)}/{file}")
 
@@ -104,7 +108,7 @@ def _facts(record: Record) -> Table:
         "code": f"step {record.identity.code.number}, modules {record.identity.code.modules}, git {git}",
         "libraries": ", ".join(f"{k} {v}" for k, v in record.identity.code.libraries.items()) or "–",
     }
-    rows |= {f"from {asset}": found.content for asset, found in _inputs(record)}
+    rows |= {f"from {asset}": found.content for asset, found in _inputs(record) if found.content}
     rows |= {f"table {name}": f"{t.rows:,} rows, version {t.version}" for name, t in record.tables.items()}
     for name, value in rows.items():
         table.add_row(f"[dim]{name}[/]", str(value))

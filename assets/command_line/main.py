@@ -233,6 +233,10 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the web
     os.chdir(workspace.root)
     typer.echo(f"Dagster UI: http://localhost:{port}  (end it with Ctrl-C)")
     _show_reports(port + 1)
+    # Dagster recommends another program for the same; whoever called this one can do nothing about it.
+    os.environ["PYTHONWARNINGS"] = ",".join(
+        filter(None, [os.environ.get("PYTHONWARNINGS"), "ignore:Function `dev_command` is superseded"])
+    )
     program = str(Path(sys.executable).with_name("dagster"))
     os.execv(program, [program, "dev", "--workspace", "workspace.yaml", "--port", str(port), "--log-level", "warning"])
 

@@ -48,6 +48,19 @@ def materialize_selection(selection: str, upstream: bool = True, force: bool = F
     return chosen[0].pipeline
 
 
+def tell_dagster(loaded: Loaded, asset: str) -> None:
+    """Lets Dagster see an output that was not made by a run, so that its page and what follows it keep up.
+
+    Raises:
+        CommandError: the run failed, for example because another one is writing the asset.
+    """
+    dagster_assets.announce = lambda result: None
+    try:
+        _run(loaded, [stage for stage in loaded.stages if stage.asset == asset])
+    finally:
+        dagster_assets.announce = None
+
+
 def _refuse_to_force_all(selection: str, chosen: Sequence[Stage]) -> None:
     """A pipeline as a whole is not forced: a tokenizer made anew would cost all that follows from it."""
     if len({stage.name for stage in chosen}) > 1:

@@ -2,11 +2,15 @@
 
 import getpass
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headwater.assets.command_line.guard import clear_errors
+
+if TYPE_CHECKING:
+    from headwater.assets.command_line.loading import Loaded
+    from headwater.assets.training.promotion import Event
 
 Name = Annotated[str, typer.Argument(help="Name of a Training that declares `promote:`.")]
 Reason = Annotated[str, typer.Option(help="Why; it is kept in the chain.")]
@@ -36,8 +40,8 @@ def promote(name: Name, reason: Reason, by: By = "") -> None:
     from headwater.assets.command_line.loading import load_workspace
     from headwater.assets.training.promotion import promote_by_hand
 
-    event = promote_by_hand(load_workspace().store, name, reason, by or _login())
-    typer.echo(f"{name}: checkpoint {event.checkpoint} is current{_instead_of(event.former)}.")
+    loaded = load_workspace()
+    _tell(loaded, name, promote_by_hand(loaded.store, name, reason, by or _login()))
 
 
 @clear_errors
@@ -51,8 +55,20 @@ def rollback(
     from headwater.assets.command_line.loading import load_workspace
     from headwater.assets.training.promotion import roll_back
 
-    event = roll_back(load_workspace().store, name, to, reason, by or _login())
+    loaded = load_workspace()
+    _tell(loaded, name, roll_back(loaded.store, name, to, reason, by or _login()))
+
+
+def _tell(loaded: "Loaded", name: str, event: "Event") -> None:
+    """Tells the person, and Dagster, whose automation evaluates what is current now."""
+    from headwater.assets.command_line.errors import CommandError
+    from headwater.assets.command_line.materialize import tell_dagster
+
     typer.echo(f"{name}: checkpoint {event.checkpoint} is current{_instead_of(event.former)}.")
+    try:
+        tell_dagster(loaded, f"{name}/current")
+    except CommandError as error:  # it is decided all the same
+        typer.echo(f"The UI learns of it with the next run: {error}", err=True)
 
 
 def _login() -> str:

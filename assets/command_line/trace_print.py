@@ -109,6 +109,8 @@ def _decision(decision: Decision) -> str:
 
 
 def _reason(rule: str | None, value: float | None, threshold: float | None, detail: str | None) -> str:
+    if rule == "withdrawn" and detail:
+        return f"[bold]withdrawn[/]: {escape(detail)}"
     measured = "" if value is None else f": {_number(value)}"
     against = "" if threshold is None else f", threshold {_number(threshold)}"
     return f"[bold]{escape(rule or 'no rule')}[/]{measured}{against}{f' ({escape(detail)})' if detail else ''}"
@@ -317,6 +319,8 @@ def _first(lines: Sequence[str], shown: int = _ROWS_SHOWN) -> list[str]:
 
 
 def _number(value: Any) -> str:
+    if value is None:
+        return "–"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return escape(str(value))
     return f"{value:,}" if isinstance(value, int) else f"{value:,.5g}"

@@ -88,7 +88,7 @@ def _checks(starts: list[float], ends: list[float], spikes: int, steps: int) -> 
             blocking=True,
             description=f"Loss from {np.mean(starts):.3f} to {np.mean(ends):.3f} nats per token.{note}",
         ),
-        CheckRecord(name="spikes", passed=spikes == 0, blocking=False, description=f"{spikes} spikes recorded."),
+        CheckRecord(name="spikes", passed=spikes == 0, blocking=False, description=f"Spikes recorded: {spikes}."),
     ]
 
 

@@ -130,7 +130,7 @@ def _shown(candidate: str, chain: Sequence[Event], tables: dict[str, str]) -> di
         name="promotion",
         passed=last.current == candidate,
         blocking=False,
-        description=f"Checkpoint {last.checkpoint[:8]} was {last.action} by {last.by}: {last.reason}.",
+        description=f"Checkpoint {last.checkpoint[:8]} was {last.action} by {last.by}: {last.reason.rstrip('.')}.",
     )
     return {
         "metrics": {"checkpoint": last.current, "candidate": candidate, "chain": [event._asdict() for event in chain]},

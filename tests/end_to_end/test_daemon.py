@@ -27,7 +27,7 @@ from headwater.assets.command_line.init import init_workspace
 from headwater.assets.storage.records import Record
 from headwater.assets.workspace import DAGSTER_YAML
 
-APPEND = "import sys; open('told.jsonl', 'a').write(sys.stdin.read() + chr(10))"
+APPEND = "import sys; open('told.jsonl', 'a').write(sys.stdin.read())"
 DEADLINE = 240  # seconds for one step of the story, on a busy machine
 
 

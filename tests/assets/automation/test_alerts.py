@@ -186,7 +186,7 @@ class Pipeline:
 
     def __init__(self, lab: Lab, instance: dg.DagsterInstance, *alerts: dict) -> None:
         self.instance, self.cursor, self.told = instance, None, lab.root / "told.jsonl"
-        append = f"import sys; open({str(self.told)!r}, 'a').write(sys.stdin.read() + chr(10))"
+        append = f"import sys; open({str(self.told)!r}, 'a').write(sys.stdin.read())"
         command = {"kind": "command", "command": [sys.executable, "-c", append]}
         automation = Automation(name="keep", alerts=[command | alert for alert in alerts] or [command])
         own = dg.Definitions(assets=[current, elsewhere])
