@@ -185,7 +185,23 @@ def _difference(stage: Stage, store: Store, record: "Record | None") -> str:
     if before is None:
         return f"sources changed: {len(found):,} files, {sum(size for size, _ in found.values()) / 1e6:,.1f} MB"
     arrivals = compare(found, before)
-    return str(arrivals) if any(arrivals) else "the declaration, the code or what is withdrawn changed"
+    return str(arrivals) if any(arrivals) or record is None else _other_cause(stage, store, record)
+
+
+def _other_cause(stage: Stage, store: Store, record: "Record") -> str:
+    """Why `raw` is made again although its sources have what they had."""
+    from headwater.assets.lineage.plan import differences
+    from headwater.assets.running import wanted_identity
+
+    reasons = differences(record.identity, wanted_identity(stage, store, find_workspace()))
+    words = {
+        "input withdrawals": "documents were withdrawn",
+        "option ": "the declaration changed",
+        "code": "the code changed",
+        "library ": "another version of a library",
+    }
+    causes = [said for begin, said in words.items() if any(reason.startswith(begin) for reason in reasons)]
+    return ", ".join(causes) or "what lies outside changed"
 
 
 def _local_time(iso: str) -> str:
