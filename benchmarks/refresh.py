@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--documents", type=int, default=100_000, help="documents of the synthetic corpus")
     parser.add_argument("--default-corpus", action="store_true", help="the installed packages instead, as files")
+    parser.add_argument("--one-process", action="store_true", help="all phases in one process: start-up counts once")
     parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder, removed at the end)")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table into this Markdown page")
     parser.add_argument("--phase", choices=PHASES, help=argparse.SUPPRESS)
@@ -47,14 +48,16 @@ def main() -> None:
         print(json.dumps(run_phase(given.folder)))
         return
     with tempfile.TemporaryDirectory(prefix="headwater-bench-") as temporary:
-        compare(Path(temporary) / "small", 2_000, False)  # kernels are compiled once per installation, not per run
-        text = compare(given.folder or Path(temporary) / "corpus", given.documents, given.default_corpus)
+        phase = run_phase_here if given.one_process else _in_a_process
+        compare(Path(temporary) / "small", 2_000, False, phase)  # kernels are compiled once, and not by every run
+        text = compare(given.folder or Path(temporary) / "corpus", given.documents, given.default_corpus, phase)
     print(f"\n{text}")
     if given.write:
-        write_section(given.write, "refresh-default" if given.default_corpus else "refresh", text)
+        name = "refresh-default" if given.default_corpus else "refresh"
+        write_section(given.write, f"{name}-warm" if given.one_process else name, text)
 
 
-def compare(folder: Path, documents: int, default_corpus: bool) -> str:
+def compare(folder: Path, documents: int, default_corpus: bool, run: Callable[[Path, str], dict[str, Any]]) -> str:
     """Runs all phases over one corpus and tells the table as Markdown."""
     say(f"writing {'the installed packages' if default_corpus else f'{documents:,} documents'}")
     added, megabytes, count = (copy_packages if default_corpus else write_corpus)(folder, documents)
@@ -67,7 +70,7 @@ def compare(folder: Path, documents: int, default_corpus: bool) -> str:
             for path in sorted(path for path in (folder / "documents").rglob("*") if path.is_file())[: len(added)]:
                 path.unlink()
         say(TITLES[phase])
-        measured[phase] = _in_a_process(folder, phase)
+        measured[phase] = run(folder, phase)
     return report(measured, megabytes, count)
 
 
@@ -76,6 +79,12 @@ def _in_a_process(folder: Path, phase: str) -> dict[str, Any]:
     environment = os.environ | {"HEADWATER_ENGINE": "local", "OMP_NUM_THREADS": "1", "LANCE_IO_THREADS": "2"}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def run_phase_here(folder: Path, phase: str) -> dict[str, Any]:
+    """The same in this process, which has loaded its modules and kernels by the second phase."""
+    os.environ.update(HEADWATER_ENGINE="local", OMP_NUM_THREADS="1")
+    return run_phase(folder)
 
 
 def run_phase(folder: Path) -> dict[str, Any]:
