@@ -63,8 +63,13 @@ def _tell(loaded: "Loaded", name: str, event: "Event") -> None:
     """Tells the person, and Dagster, whose automation evaluates what is current now."""
     from headwater.assets.command_line.errors import CommandError
     from headwater.assets.command_line.materialize import tell_dagster
+    from headwater.assets.withdrawal.status import standing_checks
 
     typer.echo(f"{name}: checkpoint {event.checkpoint} is current{_instead_of(event.former)}.")
+    record = loaded.store.place(f"{name}/checkpoint").record(event.checkpoint)
+    for check in standing_checks(loaded.store, record) if record else []:
+        if not check.passed:
+            typer.echo(f"! {check.name}: {check.description}")
     try:
         tell_dagster(loaded, f"{name}/current")
     except CommandError as error:  # it is decided all the same

@@ -56,7 +56,7 @@ def _print_story(story: Story) -> None:
 
 def _learned(learned: Learned) -> Table:
     table = _facts()
-    table.add_row("checkpoint", f"[bold]{learned.checkpoint}[/]{'' if learned.current else ' [dim](past)[/]'}")
+    table.add_row("checkpoint", f"[bold]{learned.checkpoint}[/]{'' if learned.current else ' [dim](not current)[/]'}")
     trace = learned.trace
     if trace is None:
         table.add_row("tokens", f"none. {escape(learned.absent or '')}")
@@ -159,7 +159,8 @@ def print_checkpoint(facts: CheckpointFacts) -> None:
     """Prints what a checkpoint is made of."""
     console = Console(highlight=False)
     own, table = facts.made[0], _facts()
-    table.add_row("checkpoint", f"[bold]{facts.checkpoint}[/] of {facts.pipeline}{'' if facts.current else ' (past)'}")
+    standing = "" if facts.current else " (not current)"
+    table.add_row("checkpoint", f"[bold]{facts.checkpoint}[/] of {facts.pipeline}{standing}")
     table.add_row("identity", facts.version)
     table.add_row("content", own.content + (f", grown from {facts.base}" if facts.base else ""))
     table.add_row("trained", f"{facts.steps:,} steps, seeds {', '.join(map(str, facts.seeds))}")

@@ -179,8 +179,11 @@ def print_verification() -> None:
     found = verify_absence(store)
     for line in found.lines():
         typer.echo(line)
-    for path in quoted_in(store, find_workspace().dagster_home):
+    quoting = quoted_in(store, find_workspace().dagster_home)
+    for path in quoting:
         typer.echo(f"Outside the store, Dagster's history quotes a withdrawn text: {path}")
+    if quoting:
+        typer.echo("`dagster run delete RUN`, where RUN.db is such a file, removes the events of that run.")
     raise typer.Exit(0 if found.absent else 1)
 
 

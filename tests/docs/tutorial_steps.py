@@ -2,10 +2,14 @@
 
 Fenced blocks are read as follows. ``yaml`` and ``python`` blocks whose first line is ``# file: PATH`` are that file's
 text. ``diff`` blocks with the same first line replace the lines marked ``-`` by those marked ``+``. ``console`` blocks
-hold commands after ``$ ``, each followed by the output expected of it. Other blocks are for reading only.
+hold commands after ``$ ``, each followed by the output expected of it; one that ends in ``&`` goes on beside what
+follows. Other blocks are for reading only.
 """
 
+import contextlib
+import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -74,6 +78,14 @@ class Shell:
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.folder, self.environment = folder, dict(environment)
+        self.beside: list[subprocess.Popen[bytes]] = []
+
+    def close(self) -> None:
+        """Ends what was started with ``&``, and all that it started: each is a session of its own."""
+        for process in self.beside:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
     def run(self, step: Step) -> str:
         """Runs a step and returns what a command printed.
@@ -90,6 +102,9 @@ class Shell:
             (self.folder / step.path).write_text(text.replace(step.old, step.new), encoding="utf-8")
         elif step.command.startswith("cd "):
             self.folder /= step.command.removeprefix("cd ")
+        elif step.command.endswith(" &"):
+            command = ["bash", "-c", f"exec {step.command.removesuffix(' &')}"]
+            self.beside.append(subprocess.Popen(command, cwd=self.folder, env=self.environment, start_new_session=True))
         else:
             return self._output(step.command)
         return ""
