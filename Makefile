@@ -31,7 +31,7 @@ docs: .venv/ready  ## write the generated reference again
 	@$(HEADWATER) options --write docs/reference/options.md
 
 bench: .venv/ready  ## compare with peers, in one run each
-	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file; done
+	@for file in benchmarks/bench_*.py benchmarks/refresh.py benchmarks/lineage.py; do echo "== $$file"; $(BIN)/python $$file; done
 
 clean:  ## forget the environment, the store and Dagster's history
 	rm -rf .venv store .dagster .env
