@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from small_pipelines import Lab
-from test_faults import components, state, write_first, write_second
+from test_faults import state, write_first, write_second
 
 RUN = """
 import sys
