@@ -5,6 +5,7 @@ Nothing stored names an absolute path: every path is relative to the store, so t
 
 import contextlib
 import io
+import json
 import os
 import re
 import uuid
@@ -157,6 +158,10 @@ class Place:
 
 def _foreign(text: str, differences: int) -> str:
     """What is wrong with a record that cannot be read, and what to do."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return "is damaged (it ends too early, or is no JSON). Remove it: its output is found again by its history."
     found = re.search(r'"format": ?(\d+)', text)
     if found and int(found[1]) < RECORD_FORMAT:
         return "was written by an older release of Headwater. Run: headwater migrate"
