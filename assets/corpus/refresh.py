@@ -94,6 +94,18 @@ def _longest(names: pa.Array, known: set[str]) -> pa.Array:
     return pa.array(found, pa.string())
 
 
+def record_keys(ledger: pa.Table) -> list[str]:
+    """What makes a record the one that is stored: its id, and where there is no content in the id, what was said of it.
+
+    Args:
+        ledger: has the columns doc_id, kept, rule and detail.
+    """
+    columns = (ledger[name].to_pylist() for name in ("doc_id", "kept", "rule", "detail"))
+    return [
+        doc_id if kept else f"{doc_id}\n{rule}\n{detail}" for doc_id, kept, rule, detail in zip(*columns, strict=True)
+    ]
+
+
 def withdrawn_rows(ledger: pa.Table, reasons: pa.Array) -> pa.Table:
     """Ledger rows (RAW_LEDGER) of blocked documents: ids and place stay, what they said of themselves goes."""
     rows = ledger.num_rows

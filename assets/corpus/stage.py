@@ -23,6 +23,7 @@ from headwater.assets.corpus.reading import SourceFile, list_files, partition_fi
 from headwater.assets.corpus.refresh import (
     compare_listings,
     files_table,
+    record_keys,
     rows_of_files,
     shrink_chunks,
     withdrawn_rows,
@@ -52,7 +53,7 @@ class ReadTask:
     held_out: HeldOut
     limits: ReadLimits
     blocklist: Blocklist | None = None
-    stored: frozenset[str] = frozenset()  # documents of these files that are in the tables already
+    stored: frozenset[str] = frozenset()  # keys of the records of these files that are in the tables already
     corpus: str = ""
     withdrawn: pa.Table | None = None
 
@@ -115,23 +116,23 @@ def _refresh(
     assert context.base is not None
     before, known = context.base, read_table(*context.table_url(context.base, "files"))
     listing = compare_listings(known, files)
-    ledger = read_table(*context.table_url(before, "ledger"), columns=["doc_id", "content_id", "source", "uri", "kept"])
+    columns = ["doc_id", "content_id", "source", "uri", "kept", "rule", "detail"]
+    ledger = read_table(*context.table_url(before, "ledger"), columns=columns)
     touched = rows_of_files(ledger, known.take(listing.stale), known)
     reasons = _newly_blocked(context, ledger, blocklist)
     blocked = np.flatnonzero(np.asarray(pc.is_valid(reasons)))
-    ids = ledger["doc_id"].combine_chunks()
-    stored = frozenset(ids.take(np.setdiff1d(touched, blocked, assume_unique=True)).to_pylist())
+    kept = ledger["kept"].to_numpy()
+    stored = frozenset(record_keys(ledger.take(np.setdiff1d(touched, blocked, assume_unique=True))))
     tasks, sizes, covers = _tasks(context, options, listing.read, blocklist, stored)
     if len(silenced := np.setdiff1d(blocked, touched, assume_unique=True)):
         rows = take_positions(*context.table_url(before, "ledger"), silenced)
         said = withdrawn_rows(rows, reasons.take(silenced))
         tasks.append(ReadTask({}, (), options.held_out, options.limits, withdrawn=said))
         sizes, covers = [*sizes, 0.0], [*covers, ["withdrawn", digest_of(said["doc_id"].to_pylist())]]
-    kept = ledger["kept"].to_numpy()
 
     def removed(figures: list[dict[str, Any]]) -> dict[str, Positions]:
-        seen = pa.array([doc_id for part in figures for doc_id in part["seen"]], pa.string())
-        gone = touched[~np.asarray(pc.is_in(ids.take(touched), value_set=seen))]
+        seen = {key for part in figures for key in part["seen"]}
+        gone = touched[[key not in seen for key in record_keys(ledger.take(touched))]]
         records = np.union1d(gone, blocked)
         return {"ledger": records, "documents": (np.cumsum(kept) - 1)[records[kept[records]]]}
 
@@ -187,11 +188,11 @@ def _batches(task: ReadTask) -> Iterator[tuple[pa.Table, pa.Table]]:
 
 
 def _unseen(documents: pa.Table, ledger: pa.Table, stored: frozenset[str]) -> tuple[pa.Table, pa.Table, list[str]]:
-    """A batch without what is stored already, and the ids of that."""
-    ids = ledger["doc_id"].to_pylist()
-    fresh = np.array([doc_id not in stored for doc_id in ids], dtype=bool)
+    """A batch without what is stored already, and the keys of that."""
+    keys = record_keys(ledger)
+    fresh = np.array([key not in stored for key in keys], dtype=bool)
     readable = ledger["kept"].to_numpy()
-    again = [doc_id for doc_id, new in zip(ids, fresh, strict=True) if not new]
+    again = [key for key, new in zip(keys, fresh, strict=True) if not new]
     return documents.filter(pa.array(fresh[readable])), ledger.filter(pa.array(fresh)), again
 
 

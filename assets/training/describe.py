@@ -26,8 +26,9 @@ def describe_training(outcome: Outcome, replicates: list[Replicate]) -> None:
         seconds = sum(line["seconds"] for line in curve)
         tokens = sum(line["tokens"] for line in curve)
         own_spikes = [line["step"] for line in curve if line["spike"]]
-        starts.append(losses[: max(len(losses) // 50, 1)].mean())
-        ends.append(losses[-max(len(losses) // 50, 1) :].mean())
+        told = np.array([line["loss"] for line in curve if line["tokens"]]) if tokens else losses  # holes have no loss
+        starts.append(told[: max(len(told) // 50, 1)].mean())
+        ends.append(told[-max(len(told) // 50, 1) :].mean())
         spikes += len(own_spikes)
         seed = replicate.recipe.seed
         rows.append([seed, f"{ends[-1]:.4f}", f"{tokens:,}", f"{tokens / max(seconds, 1e-9):,.0f}", len(own_spikes)])

@@ -184,3 +184,15 @@ def test_changes_of_a_table_as_a_list_comparison_tells_them(tmp_path, seed):
             assert new[: found.kept] == left
             assert found.added == len(new) - found.kept
             assert set(left) == set(old) & set(new)
+
+
+def test_a_record_that_stays_unreadable_says_why_today(lab):
+    path = lab.root / "files/odd.jsonl"
+    lab.write_jsonl("files/a.jsonl", [line(1)])
+    path.write_text("not json\n")
+    lab.run(corpus(), until="curated")
+    path.write_text('[1, 2]\n{"other": 1}\n')
+    lab.run(corpus(), until="curated")
+    assert_as_a_full_run(lab, Lab(lab.root, Path(lab.store.root).parent / "fresh"))
+    rules = {row["uri"]: row["rule"] for row in rows(lab, "notes/raw", "ledger")}
+    assert rules["odd.jsonl#line=1"] == "not_an_object"
