@@ -2,6 +2,7 @@
 
 import os
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from headwater.assets import dagster_assets
+from headwater.assets.automation.runs import end_dead_runs, sign_of_life
 from headwater.assets.command_line.errors import CommandError
 from headwater.assets.command_line.loading import Loaded, load_workspace, with_upstream
 from headwater.assets.stages import Stage
@@ -89,10 +91,14 @@ def _forced(stages: Sequence[Stage]) -> Iterator[None]:
 def _run(loaded: Loaded, stages: Sequence[Stage]) -> None:
     keys = [dg.AssetKey(stage.asset.split("/")) for stage in stages]
     job = loaded.definitions.resolve_implicit_global_asset_job_def()
+    run_id = str(uuid.uuid4())
     with dg.DagsterInstance.get() as instance:
-        result = job.execute_in_process(
-            instance=instance, asset_selection=keys, run_config=_QUIET, raise_on_error=False
-        )
+        for dead in end_dead_runs(instance):
+            Console(stderr=True).print(f"Run {dead[:8]} is marked as failed: its process is gone.", style="dim")
+        with sign_of_life(instance, run_id):
+            result = job.execute_in_process(
+                instance=instance, asset_selection=keys, run_config=_QUIET, raise_on_error=False, run_id=run_id
+            )
         if result.success:
             return
         for event in result.all_events:

@@ -4,12 +4,21 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import dagster as dg
 import pytest
 from automated import automated
+from dagster_shared.serdes import serialize_value
 
-from headwater.assets.automation.runs import LAUNCHED_HERE, end_dead_runs, run_writing
+from headwater.assets.automation.runs import (
+    IN_PROGRESS,
+    LAUNCHED_HERE,
+    SIGNS_OF_LIFE,
+    end_dead_runs,
+    run_writing,
+    sign_of_life,
+)
 
 
 @pytest.fixture
@@ -73,3 +82,43 @@ def test_every_other_run_is_left_alone(instance: dg.DagsterInstance, case: str):
     else:
         started(instance, os.getpid() if case == "alive" else None)
     assert list(end_dead_runs(instance)) == []
+
+
+HOLDING = """
+import sys
+import dagster as dg
+from dagster_shared.serdes import deserialize_value
+from headwater.assets.automation.runs import sign_of_life
+with dg.DagsterInstance.from_ref(deserialize_value(sys.argv[1])) as instance:
+    with sign_of_life(instance, sys.argv[2]):
+        print("held", flush=True)
+        sys.stdin.read()
+"""
+
+
+def signs(instance: dg.DagsterInstance) -> list[Path]:
+    return list((Path(instance.root_directory) / SIGNS_OF_LIFE).glob("*"))
+
+
+def test_a_killed_command_is_no_longer_waited_for(instance: dg.DagsterInstance):
+    run = started(instance, None, launched=False)
+    command = [sys.executable, "-c", HOLDING, serialize_value(instance.get_ref()), run.run_id]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        assert list(end_dead_runs(instance)) == []
+        assert run_writing(instance, set(), "small").run_id == run.run_id
+        process.kill()
+    assert list(end_dead_runs(instance)) == [run.run_id]
+    assert run_writing(instance, set(), "small") is None
+    assert signs(instance) == []
+
+
+def test_a_command_that_ended_leaves_nothing_and_one_that_was_broken_off_is_ended(instance: dg.DagsterInstance):
+    done, broken = started(instance, None, launched=False), started(instance, None, launched=False)
+    with sign_of_life(instance, done.run_id):
+        instance.report_run_failed(done)
+    assert signs(instance) == []
+    with pytest.raises(KeyboardInterrupt), sign_of_life(instance, broken.run_id):
+        raise KeyboardInterrupt
+    assert list(end_dead_runs(instance)) == [broken.run_id]
+    assert instance.get_runs(filters=dg.RunsFilter(statuses=list(IN_PROGRESS))) == []
