@@ -12,6 +12,7 @@ another arrived. Places are unique within a source, and with them the ids, also 
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,6 +25,7 @@ from headwater.assets.corpus.sources.records import (
     SourceError,
     SourceFile,
     canonical_json,
+    dropped,
     iso_date,
     well_formed,
 )
@@ -76,10 +78,17 @@ _MAX_ROWS = 8192
 def list_files(source: Source, workspace: Path) -> list[SourceFile]:
     """The files of a source, sorted by uri; relative paths start at the `workspace` folder.
 
-    Raises SourceError naming the path as written and where it was looked for when nothing matches.
+    Raises SourceError naming the path as written and where it was looked for when nothing matches, and when two files
+    have one uri, for then their records would have one identity.
     """
     module = importlib.import_module(f"{_PACKAGE}.{_LISTERS.get(source.kind, 'listing')}")
-    return module.list_files(source, workspace)
+    files: list[SourceFile] = module.list_files(source, workspace)
+    for one, other in pairwise(files):
+        if one.uri == other.uri:
+            raise SourceError(
+                f"{source.name}: two files are both known as {one.uri!r} ({one.url!a} and {other.url!a}); rename one"
+            )
+    return files
 
 
 def read_file(source: Source, file: SourceFile, limits: ReadLimits) -> Iterator[ReadRecord]:
@@ -87,6 +96,9 @@ def read_file(source: Source, file: SourceFile, limits: ReadLimits) -> Iterator[
 
     Raises SourceError when the file has vanished, may not be read, or does not fit the source's options.
     """
+    if file.fault is not None:
+        yield dropped("", 0, "unreadable", f"{file.uri}: {file.fault}")
+        return
     yield from importlib.import_module(f"{_PACKAGE}.{_READERS[source.kind]}").read(source, file, limits)
 
 

@@ -9,10 +9,12 @@ from typing import Any
 import fsspec
 
 from headwater.assets.corpus.options import FileSource, WarcFiles
-from headwater.assets.corpus.sources.records import SourceError, SourceFile, well_formed
+from headwater.assets.corpus.sources.local import LocalFolders, UnlistableFolder, literal, regular
+from headwater.assets.corpus.sources.records import SourceError, SourceFile, spelled_out
 
 _MAGIC = re.compile(r"[*?\[]")
 _PROTOCOL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_LOCAL = ("file://", "local://")
 # What stores call the version of a file, best first.
 _STAMPS = ("ETag", "etag", "content_hash", "mtime", "LastModified", "last_modified", "updated", "created")
 
@@ -21,18 +23,22 @@ def list_files(source: FileSource | WarcFiles, workspace: Path) -> list[SourceFi
     """The files that the source's path names, sorted by uri.
 
     Raises SourceError, with the path as written and where it was looked for, when nothing matches, the path is a
-    folder, or the store cannot be reached.
+    folder, a local folder below it may not be listed, or the store cannot be reached.
     """
     located = locate(source.path, workspace)
     try:
-        filesystem, pattern = fsspec.core.url_to_fs(located)
+        filesystem, pattern = _store_of(located)
         filesystem.invalidate_cache()  # a long-lived process must see what has arrived since it last looked
         found = _matches(filesystem, pattern)
         endings = tuple(getattr(source, "extensions", ()))
         found = {path: info for path, info in found.items() if not endings or path.endswith(endings)}
         is_folder = not found and filesystem.isdir(pattern)
-    except SourceError:
-        raise
+    except UnlistableFolder as error:
+        raise SourceError(
+            f"{source.name}: path {source.path!r}: the folder {spelled_out(error.path)} cannot be listed "
+            f"({error.reason}), so its files would seem to be gone; allow this user to read and enter it, or narrow "
+            "`path` so that it is left out"
+        ) from error
     except Exception as error:
         raise SourceError(f"{source.name}: path {source.path!r}: {located} cannot be listed ({error})") from error
     if is_folder:
@@ -56,7 +62,7 @@ def locate(path: str, workspace: Path) -> str:
 
     Of a chain such as zip://*.txt::archive.zip the last link, the one that lies in a plain store, is resolved.
     """
-    *outer, last = path.split("::")
+    *outer, last = links_of(path)
     if not _PROTOCOL.match(last):
         local = Path(last).expanduser()
         base = glob.escape(workspace.absolute().as_posix())
@@ -66,8 +72,29 @@ def locate(path: str, workspace: Path) -> str:
     return "::".join([*outer, last])
 
 
+def links_of(path: str) -> list[str]:
+    """The links of a chain such as zip://*.txt::archive.zip; one link where :: is only part of a local name."""
+    links = path.split("::")
+    is_chain = any("://" in link for link in links) or links[0] in fsspec.available_protocols()
+    return links if is_chain and not path.startswith(_LOCAL) else [path]
+
+
+def _store_of(located: str) -> tuple[Any, str]:
+    """The file system of a located path, and the pattern within it."""
+    is_local = len(links_of(located)) == 1 and (located.startswith(_LOCAL) or not _PROTOCOL.match(located))
+    if not is_local:
+        found: tuple[Any, str] = fsspec.core.url_to_fs(located)
+        return found
+    pattern = LocalFolders._strip_protocol(located)
+    return LocalFolders(pattern), pattern
+
+
 def _matches(filesystem: Any, pattern: str) -> dict[str, dict[str, Any]]:
     """Paths that match, with what the store says of each; folders are left out."""
+    if isinstance(filesystem, LocalFolders):
+        local = filesystem.glob(pattern, detail=True) if _MAGIC.search(pattern) else literal(pattern, filesystem)
+        known = {path: regular(path, info) for path, info in local.items()}
+        return {path: info for path, info in known.items() if info is not None}
     if not _MAGIC.search(pattern):
         found = {pattern: filesystem.info(pattern)} if filesystem.exists(pattern) else {}
     else:
@@ -82,7 +109,7 @@ def _pattern_link(links: list[str]) -> int:
 
 def _literal_start(written: str, pattern: str) -> int:
     """Where the part of the pattern that the user wrote begins: the workspace's own name may hold wildcards."""
-    links = written.split("::")
+    links = links_of(written)
     tail = _PROTOCOL.sub("", links[_pattern_link(links)], count=1).removeprefix("./")
     return max(0, len(pattern) - len(tail)) if pattern.endswith(tail) else 0
 
@@ -98,7 +125,7 @@ def _source_file(
     source: FileSource | WarcFiles, filesystem: Any, located: str, root: str, path: str, info: dict[str, Any]
 ) -> SourceFile:
     uri = path[len(root) :].lstrip("/") if path.startswith(root) else path.lstrip("/")
-    links = located.split("::")
+    links = links_of(located)
     if len(links) == 1:
         url = filesystem.unstrip_protocol(path)
     else:
@@ -107,8 +134,10 @@ def _source_file(
         links[at] = f"{protocol}{separator}{path.lstrip('/') if separator else path}"
         url = "::".join(links)
     stamp = next((str(info[name]) for name in _STAMPS if info.get(name) is not None), "")
-    uri = well_formed(uri)
-    return SourceFile(source.name, uri, url, int(info.get("size") or 0), stamp, group_of(uri, source.group))
+    uri, fault = spelled_out(uri), info.get("fault")
+    stamp = f"{fault}, {stamp}" if fault else stamp  # a target that appears is a change, whatever its time
+    size = int(info.get("size") or 0)
+    return SourceFile(source.name, uri, url, size, stamp, group_of(uri, source.group), fault=fault)
 
 
 def group_of(uri: str, unit: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, cast
 
 import fsspec
 import zstandard
+from fsspec.implementations.local import LocalFileSystem
 
 from headwater.assets.corpus.sources.records import SourceError, SourceFile
 
@@ -75,11 +76,19 @@ class GuardedFile(RawIOBase):
         return len(data)
 
 
+def _store_of(url: str) -> tuple[Any, str]:
+    if url.startswith("file://"):  # a local name may hold ::, which elsewhere chains file systems
+        return LocalFileSystem(), url.removeprefix("file://")
+    found: tuple[Any, str] = fsspec.core.url_to_fs(url)
+    return found
+
+
 @contextmanager
 def open_raw(file: SourceFile) -> Iterator[BinaryIO]:
     """Open a file as stored. Raises SourceError when it has vanished or may not be read."""
     try:
-        filesystem, path = fsspec.core.url_to_fs(file.url)
+        # An archive closes its members when nothing holds it any more: `filesystem` stays until the reading ends.
+        filesystem, path = _store_of(file.url)
         handle = filesystem.open(path, "rb")
     except FileNotFoundError:
         raise SourceError(

@@ -29,6 +29,8 @@ class SourceFile:
         stamp: Entity tag or modification time, to notice changes without reading; empty when neither is known.
         group: Unit of held-out splitting of the file's records, unless they name their own.
         license: Licence of the file's records, unless they name their own.
+        fault: Why the file cannot be opened on any machine, such as a link that leads nowhere; it is one unreadable
+            record.
     """
 
     source: str
@@ -38,6 +40,7 @@ class SourceFile:
     stamp: str
     group: str | None = None
     license: str | None = None
+    fault: str | None = None
 
 
 class ReadRecord(NamedTuple):
@@ -95,6 +98,29 @@ def well_formed(text: str) -> str:
         return text
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def spelled_out(name: str) -> str:
+    """A file's name as UTF-8 can express it, different names differently: the byte FF that is no UTF-8 becomes \\xff.
+
+    Well-formed names stay as they are. In others a backslash is doubled, so that none reads like a spelled-out byte.
+    """
+    try:
+        name.encode()
+        return name
+    except UnicodeEncodeError:
+        return _SURROGATE_OR_BACKSLASH.sub(_spelled_character, name)
+
+
+_SURROGATE_OR_BACKSLASH = re.compile(r"[\ud800-\udfff\\]")
+
+
+def _spelled_character(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if code == ord("\\"):
+        return "\\\\"
+    # Python shows bytes 80 to FF of a name that is no UTF-8 as U+DC80 to U+DCFF.
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
 
 
 def checked(text: str, errors: EncodingErrors) -> str:
