@@ -44,7 +44,7 @@ class Checked(NamedTuple):
 
 def validate_workspace(workspace: Workspace) -> list[Problem]:
     """Checks every ``defs.yaml`` under the workspace's ``pipelines/`` and all references between them."""
-    problems = list(_misplaced(workspace))
+    problems = [*_not_a_package(workspace), *_misplaced(workspace)]
     declared: list[Declared] = []
     whole = True
     for path in sorted(workspace.pipelines.rglob("defs.yaml")):
@@ -89,6 +89,16 @@ def _validate_file(shown: str, path: Path) -> Checked:
         problem = Problem(shown, 1, "", f"The file cannot be read: {error.strerror}.", "Check what and whose it is.")
         return Checked([], [problem], whole=False)
     return validate_text(shown, data)
+
+
+def _not_a_package(workspace: Workspace) -> Iterator[Problem]:
+    """The file without which Dagster cannot import the folder that it is to load."""
+    file = workspace.pipelines / "__init__.py"
+    if not file.is_file():
+        folder = "" if workspace.pipelines.is_dir() else f"mkdir {workspace.pipelines.name} && "
+        shown = file.relative_to(workspace.root).as_posix()
+        message = "It is missing: the folder of declarations is loaded as a Python package."
+        yield Problem(shown, 1, "", message, f"An empty file will do: {folder}touch {shown}")
 
 
 def _misplaced(workspace: Workspace) -> Iterator[Problem]:

@@ -400,6 +400,23 @@ def test_dagster_itself_would_have_taken_a_repeated_key(workspace: Workspace) ->
         load_definitions(workspace)
 
 
+def test_a_folder_that_is_no_package_is_named_with_the_mend(workspace: Workspace) -> None:
+    declare(workspace, CORPUS)
+    (workspace.pipelines / "__init__.py").unlink()
+    (problem,) = validate_workspace(workspace)
+    assert problem.file == "pipelines/__init__.py"
+    assert problem.mend == "An empty file will do: touch pipelines/__init__.py"
+    with pytest.raises(DeclarationError, match=r"pipelines/__init__\.py:1: It is missing"):
+        load_definitions(workspace)
+
+
+def test_a_workspace_without_its_folder_of_declarations_is_told_to_make_it(workspace: Workspace) -> None:
+    (workspace.pipelines / "__init__.py").unlink()
+    workspace.pipelines.rmdir()
+    (problem,) = validate_workspace(workspace)
+    assert problem.mend.endswith("mkdir pipelines && touch pipelines/__init__.py")
+
+
 def test_every_shipped_declaration_is_valid() -> None:
     assert list((REPOSITORY / "pipelines").rglob("defs.yaml"))
     assert [str(problem) for problem in validate_workspace(Workspace(REPOSITORY))] == []
