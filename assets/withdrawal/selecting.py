@@ -8,7 +8,6 @@ promise that it is gone could not be kept without them. Near-duplicates go when 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import translate
 from typing import Any
 
 import pyarrow as pa
@@ -23,7 +22,7 @@ from headwater.assets.withdrawal.blocklist import NO_TEXT, RULE, Blocklist
 
 _ORIGIN = ["doc_id", "content_id", "source", "uri", "bytes", "kept", "rule"]
 _AT_ONCE = 2000  # values in one condition
-_GLOB = re.compile(r"[*?\[]")
+_ANY = {"*": ".*", "?": "."}  # what is special in a pattern of addresses; brackets are not
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,9 @@ def select_ids(store: Store, ids: Sequence[str], blocked: Blocklist) -> Selectio
 
 
 def select_uris(store: Store, uris: Sequence[str], blocked: Blocklist) -> Selection:
-    """The documents at these addresses; `*`, `?` and `[…]` stand for any text, and a file for all of its records.
+    """The documents at these addresses; a file stands for all of its records.
+
+    Where nothing is at an address as it is spelled, `*` stands for any text in it and `?` for one character.
 
     Raises:
         LineageError: nothing was ever at one of them.
@@ -84,9 +85,11 @@ def select_uris(store: Store, uris: Sequence[str], blocked: Blocklist) -> Select
     listed = set(blocked.entries["uri"].to_pylist())
     found: Selection = {}
     for uri in uris:
-        pattern = translate(uri) if _GLOB.search(uri) else f"{re.escape(uri)}(#.*)?$"
-        matches = re.compile(pattern).match
+        matches = re.compile(f"{re.escape(uri)}(#.*)?", re.DOTALL).fullmatch
         here = _by_uri(store, matches)
+        if not here and not any(matches(known) for known in listed) and any(sign in uri for sign in _ANY):
+            matches = re.compile("".join(_ANY.get(sign) or re.escape(sign) for sign in uri), re.DOTALL).fullmatch
+            here = _by_uri(store, matches)
         if not here and not any(matches(known) for known in listed):
             raise LineageError(
                 f"No corpus ever had a document at '{uri}'. `headwater trace document` suggests addresses."

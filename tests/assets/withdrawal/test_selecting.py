@@ -60,6 +60,27 @@ def test_addresses_may_be_patterns_and_unknown_ones_are_refused(letters: Lab) ->
         select_ids(store, [chosen.doc_id, "0123"], nothing)
 
 
+def test_an_address_as_it_is_spelled_comes_before_a_pattern(lab: Lab) -> None:
+    names = ["[x].txt", "x.txt", "what?.txt", "whats.txt", "a*.txt", "ab.txt", "a(b).txt"]
+    for number, name in enumerate(names):
+        (lab.root / "mail").mkdir(exist_ok=True)
+        (lab.root / "mail" / name).write_text(prose(number))
+    lab.run(corpus("mail"), until="raw")
+    nothing = read_blocklist(lab.store)
+    for given, meant in (
+        ("[x].txt", {"[x].txt"}),
+        ("what?.txt", {"what?.txt"}),
+        ("a*.txt", {"a*.txt"}),
+        ("[?].txt", {"[x].txt"}),
+        ("*[x]*", {"[x].txt"}),
+        ("a?b?.txt", {"a(b).txt"}),
+        ("wha?s.txt", {"whats.txt"}),
+    ):
+        assert {uri for _, uri in uris(select_uris(lab.store, [given], nothing))} == meant
+    with pytest.raises(LineageError, match=r"\[a-z\]"):
+        select_uris(lab.store, ["[a-z]b.txt"], nothing)
+
+
 def test_texts_are_matched_verbatim_or_by_pattern(letters: Lab) -> None:
     some = prose(3).split(".")[1].strip()
     assert uris(select_matching(letters.store, some, regex=False)) == {("mail", "3.txt"): "asked"}
