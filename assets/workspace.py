@@ -1,10 +1,12 @@
 """The workspace: the folder whose pipelines are loaded, with its store and Dagster's history.
 
 A workspace is the nearest folder upwards with a ``pyproject.toml`` that has a ``[tool.dg.project]`` table: this
-repository, or what ``headwater init`` wrote. Its ``.env`` sets DAGSTER_HOME: history is kept from the first run.
+repository, or what ``headwater init`` wrote. Its ``.env`` sets DAGSTER_HOME: history is kept from the first run. That
+path is absolute, as Dagster wants it, so a workspace that was copied or moved gets its own again.
 """
 
 import os
+import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,8 @@ concurrency:
     tag_concurrency_limits:
       - {key: headwater/pipeline, value: {applyLimitPerUniqueValue: true}, limit: 1}
 """
+
+DEFAULT_HOME = ".dagster"
 
 SETTINGS = {
     "DAGSTER_DISABLE_TELEMETRY": "yes",
@@ -55,7 +59,7 @@ class Workspace:
     @property
     def dagster_home(self) -> Path:
         """DAGSTER_HOME, or the folder ``.dagster`` of the workspace."""
-        return Path(os.environ.get("DAGSTER_HOME") or self.root / ".dagster")
+        return Path(os.environ.get("DAGSTER_HOME") or self.root / DEFAULT_HOME)
 
     def prepare(self) -> None:
         """Loads ``.env`` (writing it first where it is missing) and makes Dagster's home ready."""
@@ -63,8 +67,9 @@ class Workspace:
 
         dotenv = self.root / ".env"
         if not dotenv.exists():
-            lines = [f"DAGSTER_HOME='{self.root / '.dagster'}'", *(f"{k}={v}" for k, v in SETTINGS.items())]
+            lines = [f"DAGSTER_HOME='{self.root / DEFAULT_HOME}'", *(f"{k}={v}" for k, v in SETTINGS.items())]
             dotenv.write_text("\n".join(lines) + "\n")
+        self._leave_the_original(dotenv)
         load_dotenv(dotenv)
         for name, value in SETTINGS.items():
             os.environ.setdefault(name, value)
@@ -74,6 +79,26 @@ class Workspace:
         settings = self.dagster_home / "dagster.yaml"
         if not settings.exists():
             settings.write_text(DAGSTER_YAML)
+
+    def _leave_the_original(self, dotenv: Path) -> None:
+        """Where a copied ``.env`` names the default home of the place it came from, names this one's instead."""
+        from dotenv import dotenv_values, set_key
+
+        named = dotenv_values(dotenv).get("DAGSTER_HOME")
+        if os.environ.get("DAGSTER_HOME") or not named or not _is_default_elsewhere(Path(named), self.root):
+            return
+        own = self.root.absolute() / DEFAULT_HOME
+        set_key(dotenv, "DAGSTER_HOME", str(own), quote_mode="always")
+        told = f".env named Dagster's history of another place, {named}; it names this workspace's own now: {own}"
+        print(told, file=sys.stderr)
+
+
+def _is_default_elsewhere(home: Path, root: Path) -> bool:
+    """Whether a home is the default of another workspace, or of a folder that is gone: chosen by nobody."""
+    place = home.parent
+    if home.name != DEFAULT_HOME or not home.is_absolute() or place.resolve() == root.resolve():
+        return False
+    return not place.exists() or (place / "pyproject.toml").is_file()
 
 
 def find_workspace(start: Path | None = None) -> Workspace:
