@@ -23,10 +23,9 @@ def current(name: Name) -> None:
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from headwater.assets.command_line.loading import load_workspace
     from headwater.assets.training.promotion import chain_of, chain_table
 
-    record = load_workspace().record(f"{name}/current")
+    record = _load_promoting(name).record(f"{name}/current")
     now, latest = record.metrics["checkpoint"], record.metrics["candidate"]
     typer.echo(f"{name}: {'no checkpoint is current' if now is None else f'checkpoint {now} is current'}")
     if latest != now:
@@ -37,10 +36,9 @@ def current(name: Name) -> None:
 @clear_errors
 def promote(name: Name, reason: Reason, by: By = "") -> None:
     """Make the latest checkpoint current, whatever its comparison said."""
-    from headwater.assets.command_line.loading import load_workspace
     from headwater.assets.training.promotion import promote_by_hand
 
-    loaded = load_workspace()
+    loaded = _load_promoting(name)
     _tell(loaded, name, promote_by_hand(loaded.store, name, reason, by or _login()))
 
 
@@ -52,11 +50,33 @@ def rollback(
     by: By = "",
 ) -> None:
     """Make a former checkpoint current again; it stays until a new checkpoint is promoted."""
-    from headwater.assets.command_line.loading import load_workspace
     from headwater.assets.training.promotion import roll_back
 
-    loaded = load_workspace()
+    loaded = _load_promoting(name)
     _tell(loaded, name, roll_back(loaded.store, name, to, reason, by or _login()))
+
+
+def _load_promoting(name: str) -> "Loaded":
+    """The workspace, once it is sure that the training decides which checkpoint is current, or did so before.
+
+    Raises:
+        CommandError: it is a Training that declares no promotion, or no Training at all.
+    """
+    from headwater.assets.command_line.errors import CommandError
+    from headwater.assets.command_line.loading import load_workspace
+
+    loaded = load_workspace()
+    assets = {stage.asset for stage in loaded.stages}
+    if f"{name}/current" in assets or loaded.store.place(f"{name}/current").record():
+        return loaded
+    if f"{name}/checkpoint" in assets:
+        raise CommandError(
+            f"{name} has no promotion declared: its latest checkpoint is the one to use (headwater show "
+            f"{name}/checkpoint). To have checkpoints compared and one of them current, write `promote: {{}}` among "
+            f"the attributes of the Training '{name}', then: headwater materialize {name}/current"
+        )
+    trainings = sorted(asset.removesuffix("/checkpoint") for asset in assets if asset.endswith("/checkpoint"))
+    raise CommandError(f"No Training is named '{name}'. There are: {', '.join(trainings) or 'none'}.")
 
 
 def _tell(loaded: "Loaded", name: str, event: "Event") -> None:

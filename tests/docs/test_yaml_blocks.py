@@ -50,6 +50,7 @@ def test_a_declaration_is_valid(where: str, block: str, tmp_path: Path):
         file = tmp_path / "pipelines" / folder / "defs.yaml"
         file.parent.mkdir(parents=True)
         file.write_text(text, encoding="utf-8")
+    (tmp_path / "pipelines" / "__init__.py").touch()
     assert [str(problem) for problem in validate_workspace(Workspace(tmp_path))] == []
 
 
@@ -61,4 +62,5 @@ def test_a_wrong_declaration_would_be_noticed(tmp_path: Path):
     file = tmp_path / "pipelines" / "shown" / "defs.yaml"
     file.parent.mkdir(parents=True)
     file.write_text("type: headwater.assets.Corpus\nattributes: {name: a, surces: []}\n")
-    assert validate_workspace(Workspace(tmp_path))
+    (tmp_path / "pipelines" / "__init__.py").touch()
+    assert {problem.file for problem in validate_workspace(Workspace(tmp_path))} == {"pipelines/shown/defs.yaml"}

@@ -103,6 +103,7 @@ WRONG = {
 def problems(tmp_path: Path, text: str) -> list:
     folder = tmp_path / "pipelines" / "one"
     folder.mkdir(parents=True, exist_ok=True)
+    (folder.parent / "__init__.py").touch()
     (folder / "defs.yaml").write_text(text)
     return validate_workspace(Workspace(tmp_path))
 
