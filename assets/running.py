@@ -27,6 +27,7 @@ from headwater.assets.storage.indexes import index_keys
 from headwater.assets.storage.places import Place, Store
 from headwater.assets.storage.records import Execution, Identity, InputRecord, Record, TableRecord, pinned
 from headwater.assets.storage.tables import version_exists
+from headwater.assets.storage.verification import damaged_table, missing_files, says_damaged
 from headwater.assets.workspace import Workspace
 
 __all__ = ["RunResult", "StageContext", "StageError", "earlier_output", "run_stage", "wanted_identity"]
@@ -107,6 +108,7 @@ def run_stage(
         with observed(stage, store, workspace, grown, run) as finish:
             record = _refresh_or_compute(stage, store, workspace, grown, base, log, run)
             place.publish(record)
+            place.forget_damage(record.digest)
             finish(record)
         clear_attempts(place)
         return RunResult(record, reused=False)
@@ -160,12 +162,28 @@ def _refresh_or_compute(
 ) -> Record:
     """Builds on the base where there is one, and in full where that proves impossible."""
     if base is not None:
+        _refuse_incomplete(store.place(stage.asset), base)
         try:
             return _compute(stage, store, workspace, wanted, base, log, run)
-        except Rebuild as reason:
+        except Exception as error:
+            table = damaged_table(error)  # of a past version of an input, or the full run meets it as well
+            if table is None and not isinstance(error, Rebuild):
+                raise
             if log is not None:
-                log(f"{stage.asset}: computed in full, because {reason}")
-    return _compute(stage, store, workspace, wanted.plain() if base else wanted, None, log, run)
+                log(f"{stage.asset}: computed in full, because {says_damaged(*table) if table else error}")
+    try:
+        return _compute(stage, store, workspace, wanted.plain() if base else wanted, None, log, run)
+    except Exception as error:
+        if table := damaged_table(error):
+            raise StageError(says_damaged(*table)) from error
+        raise
+
+
+def _refuse_incomplete(place: Place, base: Record) -> None:
+    """A refresh would carry the gap into every later version; a listing of the folder tells."""
+    for name, table in base.tables.items():
+        if missing_files(place, name, table.version):
+            raise StageError(says_damaged(place.asset, name))
 
 
 def _compute(

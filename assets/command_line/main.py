@@ -16,6 +16,7 @@ from headwater.assets.command_line.gc import gc
 from headwater.assets.command_line.guard import clear_errors
 from headwater.assets.command_line.promote import current, promote, rollback
 from headwater.assets.command_line.trace import diff, index_app, trace_app
+from headwater.assets.command_line.verify import verify
 from headwater.assets.command_line.withdraw import withdraw
 
 app = typer.Typer(
@@ -156,6 +157,7 @@ app.command()(promote)
 app.command()(rollback)
 app.command()(withdraw)
 app.command()(gc)
+app.command()(verify)
 app.add_typer(index_app, name="index")
 
 

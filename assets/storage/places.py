@@ -91,10 +91,26 @@ class Place:
             raise StoreError(f"{self.asset}/record.json {_foreign(text, error.error_count())}") from error
 
     def lost(self, record: Record) -> list[str]:
-        """What a record published and someone removed since: names of files and tables."""
+        """What a record published and someone removed or damaged since: names of files and tables."""
         folder, exists = self.folder(record.digest), self.store.fs.exists
         files = [name for name in record.files if not exists(f"{folder}/{name}")]
+        files += self.damage(record.digest)
         return files + [name for name in record.tables if not exists(f"{self.root}/tables/{name}.lance/_versions")]
+
+    def damage(self, identity: str) -> list[str]:
+        """What of an output was found damaged and not made anew since; such an output has no claim any more."""
+        text = self.read_text(f"{self.root}/damaged/{identity}.json")
+        return json.loads(text) if text else []
+
+    def note_damage(self, identity: str, what: list[str]) -> None:
+        """Takes an output's claim away: it is not reused, not restored and not built on."""
+        self.write_text(f"{self.root}/damaged/{identity}.json", json.dumps(what))
+
+    def forget_damage(self, identity: str) -> None:
+        """Called when an output was made anew."""
+        path = f"{self.root}/damaged/{identity}.json"
+        if self.store.fs.exists(path):
+            self.store.fs.rm_file(path)
 
     def discard(self, identity: str) -> None:
         """Removes the files of an identity, so that they are made anew from the beginning."""
