@@ -74,6 +74,8 @@ def locate(path: str, workspace: Path) -> str:
 
 def links_of(path: str) -> list[str]:
     """The links of a chain such as zip://*.txt::archive.zip; one link where :: is only part of a local name."""
+    if "::" not in path:
+        return [path]
     links = path.split("::")
     is_chain = any("://" in link for link in links) or links[0] in fsspec.available_protocols()
     return links if is_chain and not path.startswith(_LOCAL) else [path]

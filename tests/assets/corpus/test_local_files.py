@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headwater.assets.corpus.component import Corpus
 from headwater.assets.corpus.options import HeldOut, ReadLimits, TextFiles
 from headwater.assets.corpus.reading import SourceError, list_files, read_partition
 from headwater.assets.corpus.refresh import compare_listings, files_table
@@ -34,7 +35,8 @@ def forbid(monkeypatch):
 
     def forbid(name, error=13):
         def refuse(path="."):
-            if Path(path).name == name:
+            # Removing a tree scans open folders, which have numbers instead of names.
+            if Path(str(path)).name == name:
                 raise OSError(error, os.strerror(error), path)
             return scan(path)
 
@@ -193,3 +195,29 @@ def test_a_link_to_a_file_is_read_and_one_to_a_forbidden_file_says_so(notes, rec
     monkeypatch.setattr("builtins.open", refuse_to_open)
     with pytest.raises(SourceError, match=r"z\.txt may not be read; give this user read permission"):
         records_of(ALL, notes)
+
+
+def test_a_corpus_loses_nothing_to_a_folder_that_cannot_be_listed(lab, forbid):
+    for name in ("a.txt", "secret/b.txt", "secret/c.txt"):
+        (lab.root / "notes" / name).parent.mkdir(parents=True, exist_ok=True)
+        (lab.root / "notes" / name).write_text(f"text of {name}")
+    (lab.root / "notes" / "lost.txt").symlink_to("nowhere")
+    corpus = Corpus(name="notes", sources=[ALL.model_dump()], max_unreadable_share=0.5)
+    lab.run(corpus, until="raw")
+    before = lab.record("notes/raw")
+    assert lab.table("notes/raw", "documents").num_rows == 3
+    forbid("secret")
+    with pytest.raises(SourceError, match="secret cannot be listed"):
+        lab.run(corpus, until="raw")
+    assert lab.record("notes/raw") == before
+    forbid("nothing")
+    (lab.root / "notes" / "nowhere").write_text("found again")
+    lab.run(corpus, until="raw")
+    ledger = lab.table("notes/raw", "ledger")
+    assert sorted(zip(ledger["uri"].to_pylist(), ledger["kept"].to_pylist(), strict=True)) == [
+        ("a.txt", True),
+        ("lost.txt", True),
+        ("nowhere", True),
+        ("secret/b.txt", True),
+        ("secret/c.txt", True),
+    ]
