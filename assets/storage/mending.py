@@ -12,7 +12,7 @@ from headwater.assets.storage.gc_kept import Named, all_records, asset_places, c
 from headwater.assets.storage.gc_tables import table_files
 from headwater.assets.storage.places import Place, Store
 from headwater.assets.storage.records import Record
-from headwater.assets.storage.verification import Fault, Version, file_problem
+from headwater.assets.storage.verification import Fault, Version, file_problem, joined_by_position
 
 Given = dict[Named, set[str]]  # outputs that lose their claim → what of them, or under them, is damaged
 
@@ -70,7 +70,7 @@ def _with_damaged_tables(
         own = {Version(record.asset, name, table.version) for name, table in record.tables.items()}
         read = {Version(a, name, n) for a, _, tables in consumed(record) for name, n in tables.items()}
         what = {version.table for version in own & damaged}
-        if record.tables or record.kind == "Shards":  # what else was made from it stays right as it is
+        if joined_by_position(record):
             what |= {f"{version.table} of {version.asset}" for version in read & damaged}
         if what:
             given[named] = what

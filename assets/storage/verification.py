@@ -72,7 +72,13 @@ def verify_record(store: Store, record: Record, advance: Advance) -> Iterator[Fa
         version = Version(record.asset, name, table.version)
         if found := _table_problem(place, version, table.content, advance):
             yield Fault(record.asset, record.digest, str(version), found[0], version=version, data_files=found[1])
-    yield from _pinned_faults(store, record)
+    if joined_by_position(record):
+        yield from _pinned_faults(store, record)
+
+
+def joined_by_position(record: Record) -> bool:
+    """Whether later runs put rows of what an output was made from beside it; others never look at them again."""
+    return bool(record.tables) or record.kind == "Shards"
 
 
 def bytes_to_read(store: Store, record: Record) -> int:

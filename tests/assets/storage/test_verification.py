@@ -64,7 +64,12 @@ def test_a_whole_store_has_no_faults(lab: Lab) -> None:
 
 @pytest.mark.parametrize(
     ("asset", "table"),
-    [("notes/raw", "documents"), ("notes/signals", "signals"), ("packed/tokens", "spans"), ("notes/deduplicated", "decisions")],
+    [
+        ("notes/raw", "documents"),
+        ("notes/signals", "signals"),
+        ("packed/tokens", "spans"),
+        ("notes/deduplicated", "decisions"),
+    ],
 )
 def test_a_removed_data_file_is_found_and_made_anew(lab: Lab, tmp_path: Path, asset: str, table: str) -> None:
     plant(lab, 40)
