@@ -61,9 +61,11 @@ def sign_of_life(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
     path = _sign(instance, run_id)
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path, timeout=0):
-        yield
-        if not _in_progress(instance, run_id):  # else it is left for whoever looks next to end the run
-            path.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            if not _in_progress(instance, run_id):  # else it is left for whoever looks next to end the run
+                path.unlink(missing_ok=True)
 
 
 def end_dead_runs(instance: dg.DagsterInstance) -> Iterator[str]:
