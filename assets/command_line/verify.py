@@ -79,7 +79,8 @@ def _mend(store: "Store", faults: "list[Fault]") -> None:
         typer.echo(f"  given up: {name[0]} ({', '.join(sorted(given[name]))})")
     if past := len(given.keys() - current.keys()):
         typer.echo(f"  given up: {past:,} past outputs that share what is damaged")
-    for pipeline in sorted({current[name].pipeline for name in given.keys() & current.keys()}):
+    waiting = given.keys() | {(fault.asset, fault.identity) for fault in faults if fault.asset != ASSET}
+    for pipeline in sorted({current[name].pipeline for name in waiting & current.keys()}):
         typer.echo(f"To make them anew: headwater materialize {pipeline}")
     typer.echo(
         "A training that read damaged files meanwhile cannot tell: its record names the content as it was meant."
