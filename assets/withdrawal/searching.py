@@ -8,7 +8,7 @@ import html
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,6 +40,13 @@ class Search:
         return len(self.hits(text)) > 0
 
 
+class Sharing(NamedTuple):
+    """How much a document that stays has in common with withdrawn ones."""
+
+    pieces: int  # fingerprints
+    whole: frozenset[str]  # ids of withdrawn documents of which it holds every fingerprint
+
+
 def everything_withdrawn(store: Store) -> tuple[Search, set[str]]:
     """A search for all withdrawn texts, and the ids of the documents."""
     salt, rows = read_fingerprints(store)
@@ -48,14 +55,15 @@ def everything_withdrawn(store: Store) -> tuple[Search, set[str]]:
     return Search(salt, wanted), set(read_blocklist(store).entries["doc_id"].to_pylist())
 
 
-def what_tells(store: Store) -> tuple[Search, dict[str, int]]:
-    """A search for what tells a withdrawn text from those that stay, and which of these share how many pieces with it.
+def what_tells(store: Store) -> tuple[Search, dict[str, Sharing]]:
+    """A search for what tells a withdrawn text from those that stay, and which of these share how much with it.
 
     A licence or a quotation that other documents hold too is no evidence of the withdrawn one.
     """
     search, ids = everything_withdrawn(store)
     shared: list[Hashes] = [np.empty(0, dtype=np.uint64)]
-    sharing: dict[str, int] = {}
+    sharing: dict[str, Sharing] = {}
+    texts = _by_least(store)
     for asset in store.assets() if len(search.wanted) else []:
         place = store.place(asset)
         record = place.record()
@@ -67,8 +75,25 @@ def what_tells(store: Store) -> tuple[Search, dict[str, int]]:
             for doc_id, text in zip(batch["doc_id"].to_pylist(), batch["text"].to_pylist(), strict=True):
                 if doc_id not in ids and len(hits := search.hits(text or "")):
                     shared.append(hits)
-                    sharing[doc_id] = max(sharing.get(doc_id, 0), len(hits))
+                    before = sharing.get(doc_id, Sharing(0, frozenset()))
+                    sharing[doc_id] = Sharing(max(before.pieces, len(hits)), before.whole | _whole(texts, hits))
     return Search(search.salt, np.setdiff1d(search.wanted, np.concatenate(shared))), sharing
+
+
+def _by_least(store: Store) -> dict[int, list[tuple[str, Hashes]]]:
+    """The least fingerprint of each withdrawn text → its document and all its fingerprints."""
+    found: dict[int, list[tuple[str, Hashes]]] = {}
+    _, rows = read_fingerprints(store)
+    for doc_id, row in zip(rows["doc_id"].to_pylist(), rows["hashes"].to_pylist(), strict=True):
+        if row:
+            found.setdefault(row[0], []).append((doc_id, np.asarray(row, dtype=np.uint64)))
+    return found
+
+
+def _whole(texts: dict[int, list[tuple[str, Hashes]]], hits: Hashes) -> frozenset[str]:
+    """The withdrawn documents all of whose fingerprints are among those found in a text."""
+    begun = [item for least in hits.tolist() for item in texts.get(least, ())]
+    return frozenset(doc_id for doc_id, own in begun if len(own) <= len(hits) and np.isin(own, hits).all())
 
 
 def text_files(store: Store) -> Iterator[tuple[str, str]]:

@@ -40,6 +40,7 @@ from headwater.assets.storage.records import Record
 from headwater.assets.withdrawal.blocklist import ASSET
 from headwater.assets.withdrawal.searching import (
     Search,
+    Sharing,
     everything_withdrawn,
     meaning,
     other_files,
@@ -61,7 +62,7 @@ class Verification:
     documents: int
     fingerprints: int
     telling: int
-    sharing: dict[str, int]
+    sharing: dict[str, Sharing]
     read: Counter[str] = field(default_factory=Counter)
     found: list[tuple[str, str]] = field(default_factory=list)  # where, what
 
@@ -73,9 +74,9 @@ class Verification:
     def lines(self) -> Iterator[str]:
         """The report."""
         r = self.read
-        yield f"{self.documents:,} withdrawn documents, {self.fingerprints:,} fingerprints of their texts"
+        yield f"{_count(self.documents, 'withdrawn document')}, {_count(self.fingerprints, 'fingerprint')} of their texts"
         if self.fingerprints > self.telling:
-            ids = sorted(self.sharing, key=lambda doc_id: (-self.sharing[doc_id], doc_id))
+            ids = sorted(self.sharing, key=lambda doc_id: (-self.sharing[doc_id].pieces, doc_id))
             more = f" and {len(ids) - 3:,} more" if len(ids) > 3 else ""
             yield (
                 f"  {self.fingerprints - self.telling:,} of them stand in documents that stay too, and tell nothing: "
@@ -88,11 +89,26 @@ class Verification:
             yield f"  FOUND in {where}: {what}"
         if len(self.found) > _SHOWN:
             yield f"  … and {len(self.found) - _SHOWN:,} more places"
+        yield from self._verdict()
+
+    def _verdict(self) -> Iterator[str]:
+        copies = sorted(doc_id for doc_id, sharing in self.sharing.items() if sharing.whole)
+        if self.absent:
+            yield f"ABSENT: nothing withdrawn is left{', except as a copy that was not withdrawn:' if copies else '.'}"
+        else:
+            yield "PRESENT: materialize the pipelines, then `headwater gc --yes`, then verify again."
+        if not copies:
+            return
         yield (
-            "ABSENT: nothing withdrawn is left."
-            if self.absent
-            else ("PRESENT: materialize the pipelines, then `headwater gc --yes`, then verify again.")
+            f"WARNING: {_count(len(copies), 'document')} that {'stays holds' if len(copies) == 1 else 'stay hold'} the "
+            "whole text of a withdrawn one, as far as its fingerprints tell."
         )
+        for doc_id in copies[:_SHOWN]:
+            whole = sorted(self.sharing[doc_id].whole)
+            yield f"  {doc_id} holds {', '.join(whole[:3])}{f' and {len(whole) - 3:,} more' if len(whole) > 3 else ''}"
+        named = " ".join(f"--ids {doc_id}" for doc_id in copies[:_SHOWN])
+        more = f", then verify again for the other {len(copies) - _SHOWN:,}" if len(copies) > _SHOWN else ""
+        yield f"To withdraw {'it' if len(copies) == 1 else 'them'} too: headwater withdraw {named}{more}"
 
 
 def verify_absence(store: Store) -> Verification:
@@ -239,3 +255,7 @@ def _tokens_in(store: Store, path: str) -> np.ndarray:
             if member.name.endswith(".tokens.npy") and content is not None:
                 found.append(np.load(io.BytesIO(content.read()), allow_pickle=False).ravel().astype(np.int64))
     return np.concatenate(found)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

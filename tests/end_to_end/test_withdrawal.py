@@ -171,6 +171,31 @@ def test_what_saw_it_says_so_after_everything_is_gone(lab: Lab) -> None:
     assert "withdrawal" in said["why"]
 
 
+def test_a_copy_that_stays_is_told_in_the_verdict(lab: Lab) -> None:
+    texts = {f"d{number}": prose(number) for number in range(6)}
+    write(lab, texts)
+    lab.run(PIPELINE[0])
+    (chosen,) = select_matching(lab.store, texts["d3"], regex=False).items()
+    withdraw(lab.store, dict([chosen]), "asked", "me", "match", with_duplicates=False)
+    quoting = texts["d4"] + " " + texts["d3"][:120]  # a part of it is no copy
+    write(lab, {**texts, "d3": texts["d3"] + "\n", "d4": quoting})
+    lab.run(PIPELINE[0])
+    everything_gone(lab)
+    found = verify_absence(lab.store)
+    rows = lab.table("notes/raw", "documents", ["doc_id", "text"]).to_pylist()
+    (copy,) = [row["doc_id"] for row in rows if row["text"].strip() == texts["d3"]]
+    assert found.absent
+    assert {doc_id: item.whole for doc_id, item in found.sharing.items() if item.whole} == {copy: {chosen[0][1]}}
+    assert len(found.sharing) == 2
+    lines = list(found.lines())
+    assert lines[0].startswith("1 withdrawn document, ")
+    assert lines[-4:-2] == [
+        "ABSENT: nothing withdrawn is left, except as a copy that was not withdrawn:",
+        "WARNING: 1 document that stays holds the whole text of a withdrawn one, as far as its fingerprints tell.",
+    ]
+    assert lines[-1].endswith(f"headwater withdraw --ids {copy}")
+
+
 def test_what_is_current_is_the_same_after_a_purge_and_refreshes_go_on(lab: Lab) -> None:
     texts = plant_canary(lab)
     data = PIPELINE[:3]
