@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from headwater.assets.command_line.discard import discard
 from headwater.assets.command_line.gc import gc
 from headwater.assets.command_line.guard import clear_errors
 from headwater.assets.command_line.promote import current, promote, rollback
@@ -157,6 +158,7 @@ app.command()(promote)
 app.command()(rollback)
 app.command()(withdraw)
 app.command()(gc)
+app.command()(discard)
 app.command()(verify)
 app.add_typer(index_app, name="index")
 

@@ -34,12 +34,14 @@ from headwater.assets.storage.purge import (
 from headwater.assets.storage.records import Record
 from headwater.assets.storage.tables import version_exists
 from headwater.assets.withdrawal.blocklist import ASSET, read_blocklist
+from headwater.assets.withdrawal.remedies import advice
 from headwater.assets.withdrawal.searching import Search, meaning, text_files, what_tells, without
 from headwater.assets.withdrawal.touching import members_with, spans_of
 
 LEDGER = "ledger"  # of raw: the one that repeats what a record says of itself
 PURGED = "purged.json"
-_MEND = "materialize it first (or remove its folder, where no pipeline declares it any more)"
+_SHOWS = "its current version still shows withdrawn documents"
+_HOLDS = "its current shards still hold withdrawn documents"
 
 
 @dataclass
@@ -53,6 +55,7 @@ class Purge:
     shards: list[tuple[str, int]] = field(default_factory=list)  # asset, files of past outputs
     texts: list[str] = field(default_factory=list)  # reports, records and logs
     left: dict[str, str] = field(default_factory=dict)  # asset → why
+    advice: list[str] = field(default_factory=list)  # what to do about outputs that still hold withdrawn documents
     freed: int = 0
     pending: bool = True
 
@@ -73,6 +76,7 @@ class Purge:
             yield f"  {verb.lower()} withdrawn text from {name}"
         for asset, why in self.left.items():
             yield f"  {asset} left as it is: {why}"
+        yield from self.advice
         if self.left:
             yield "Withdrawn documents are not gone yet: mend that, then run gc again."
         elif not (self.rewritten or self.versions or self.shards or self.texts):
@@ -118,6 +122,7 @@ def _purge(store: Store, again: bool, consumers: Mapping[str, Sequence[str]], pl
                 _purge_tables(found, places, records, place, ids, search)
                 _purge_shards(found, store, records, place, set(ids.to_pylist()))
         _purge_texts(found, store, places, search)
+        found.advice = advice(store, [asset for asset, why in found.left.items() if why in (_SHOWS, _HOLDS)])
     if not planned and not found.left:
         place = store.place(ASSET)
         place.write_text(f"{place.root}/{PURGED}", json.dumps({"rows": len(blocked)}))
@@ -140,7 +145,7 @@ def _purge_tables(
             continue
         if published is not None and bad & files.needs(published):
             if name not in LEDGERS and shows(place, name, published, ids):
-                found.left[place.asset] = f"its current version still shows withdrawn documents: {_MEND}"
+                found.left[place.asset] = _SHOWS
                 continue
             found.rewritten.append((place.asset, name))
             if not found.planned:
@@ -234,7 +239,7 @@ def _purge_shards(found: Purge, store: Store, records: dict[Named, Record], plac
         record = own.get(folder.rsplit("/", 1)[-1])
         members = _members(store, record, folder, ids)
         if members and record is not None and current is not None and record.digest == current.digest:
-            found.left[place.asset] = f"its current shards still hold withdrawn documents: {_MEND}"
+            found.left[place.asset] = _HOLDS
             continue
         count += len(members)
         if not found.planned:

@@ -38,6 +38,7 @@ from headwater.assets.storage.purge import (
 )
 from headwater.assets.storage.records import Record
 from headwater.assets.withdrawal.blocklist import ASSET
+from headwater.assets.withdrawal.remedies import advice
 from headwater.assets.withdrawal.searching import (
     Search,
     Sharing,
@@ -65,6 +66,8 @@ class Verification:
     sharing: dict[str, Sharing]
     read: Counter[str] = field(default_factory=Counter)
     found: list[tuple[str, str]] = field(default_factory=list)  # where, what
+    holding: set[str] = field(default_factory=set)  # assets whose current output holds some of it
+    advice: list[str] = field(default_factory=list)  # what to do about these
 
     @property
     def absent(self) -> bool:
@@ -74,7 +77,8 @@ class Verification:
     def lines(self) -> Iterator[str]:
         """The report."""
         r = self.read
-        yield f"{_count(self.documents, 'withdrawn document')}, {_count(self.fingerprints, 'fingerprint')} of their texts"
+        prints = _count(self.fingerprints, "fingerprint")
+        yield f"{_count(self.documents, 'withdrawn document')}, {prints} of their texts"
         if self.fingerprints > self.telling:
             ids = sorted(self.sharing, key=lambda doc_id: (-self.sharing[doc_id].pieces, doc_id))
             more = f" and {len(ids) - 3:,} more" if len(ids) > 3 else ""
@@ -96,7 +100,9 @@ class Verification:
         if self.absent:
             yield f"ABSENT: nothing withdrawn is left{', except as a copy that was not withdrawn:' if copies else '.'}"
         else:
-            yield "PRESENT: materialize the pipelines, then `headwater gc --yes`, then verify again."
+            yield from self.advice
+            first = "do that" if self.advice else "materialize the pipelines"
+            yield f"PRESENT: {first}, then `headwater gc --yes`, then verify again."
         if not copies:
             return
         yield (
@@ -108,7 +114,8 @@ class Verification:
             yield f"  {doc_id} holds {', '.join(whole[:3])}{f' and {len(whole) - 3:,} more' if len(whole) > 3 else ''}"
         named = " ".join(f"--ids {doc_id}" for doc_id in copies[:_SHOWN])
         more = f", then verify again for the other {len(copies) - _SHOWN:,}" if len(copies) > _SHOWN else ""
-        yield f"To withdraw {'it' if len(copies) == 1 else 'them'} too: headwater withdraw {named}{more}"
+        which = "it" if len(copies) == 1 else "them"
+        yield f"To withdraw {which} too: headwater withdraw {named} --reason '…' --by '…'{more}"
 
 
 def verify_absence(store: Store) -> Verification:
@@ -129,6 +136,7 @@ def verify_absence(store: Store) -> Verification:
         if search.holds(meaning(name, text)):
             report.found.append((name, "a piece of a withdrawn text"))
     report.read["weights"] = other_files(store)
+    report.advice = advice(store, report.holding)
     return report
 
 
@@ -182,6 +190,8 @@ def _read_table(
             _read_token_file(report, files, path, here, search, tokenizers)
     record = place.record()
     version = record.tables[name].version if record is not None and name in record.tables else None
+    if version is not None and name not in LEDGERS and shows(place, name, version, ids):
+        report.holding.add(place.asset)
     if name == "spans" and version is not None and shows(place, name, version, ids):
         report.found.append((f"{where}, the current version", "spans of withdrawn documents"))
 
@@ -221,7 +231,7 @@ def _read_shards(
     search: Search,
     tokenizers: list[FittedTokenizer],
 ) -> None:
-    own = {record.digest: record for record in records if record.asset == place.asset}
+    own, current = {record.digest: record for record in records if record.asset == place.asset}, place.record()
     for folder in place.store.fs.glob(f"{place.root}/files/*"):
         tars = sorted(place.store.fs.glob(f"{folder}/*.tar"))
         for path in tars:
@@ -234,7 +244,10 @@ def _read_shards(
         record = own.get(folder.rsplit("/", 1)[-1])
         if tars and record is not None:
             inside = f"{place.asset}: {record.digest}"
-            report.found += [(f"{inside}/{name}", "a withdrawn span") for name in _spans(store, record, folder, ids)]
+            spans = _spans(store, record, folder, ids)
+            report.found += [(f"{inside}/{name}", "a withdrawn span") for name in spans]
+            if spans and current is not None and record.digest == current.digest:
+                report.holding.add(place.asset)
 
 
 def _spans(store: Store, record: Record, folder: str, ids: set[str]) -> list[str]:

@@ -16,8 +16,11 @@ from headwater.assets.lineage.history import history
 from headwater.assets.lineage.trace import trace_document
 from headwater.assets.storage.gc import collect, released
 from headwater.assets.storage.gc_options import Retention
+from headwater.assets.storage.places import StoreError
 from headwater.assets.withdrawal.blocklist import RULE, read_blocklist
+from headwater.assets.withdrawal.discarding import NOTE, discard, discard_plan, outputs_named
 from headwater.assets.withdrawal.purging import is_pending, purge_plan, purge_withdrawn
+from headwater.assets.withdrawal.remedies import blocked_by
 from headwater.assets.withdrawal.selecting import select_matching, with_copies, with_duplicates
 from headwater.assets.withdrawal.status import withdrawal_check, withdrawal_status
 from headwater.assets.withdrawal.touching import touched_by
@@ -193,7 +196,7 @@ def test_a_copy_that_stays_is_told_in_the_verdict(lab: Lab) -> None:
         "ABSENT: nothing withdrawn is left, except as a copy that was not withdrawn:",
         "WARNING: 1 document that stays holds the whole text of a withdrawn one, as far as its fingerprints tell.",
     ]
-    assert lines[-1].endswith(f"headwater withdraw --ids {copy}")
+    assert lines[-1].endswith(f"headwater withdraw --ids {copy} --reason '…' --by '…'")
 
 
 def test_what_is_current_is_the_same_after_a_purge_and_refreshes_go_on(lab: Lab) -> None:
@@ -252,3 +255,65 @@ def test_a_purge_may_be_interrupted_anywhere(lab: Lab, monkeypatch: pytest.Monke
     assert [lab.table(*table) for table in tables] == before
     assert verify_absence(lab.store).absent
     assert where_decoded(lab, CANARY) == []
+
+
+def test_withdrawing_everything_ends_in_absence_by_the_command_that_is_named(lab: Lab) -> None:
+    plant_canary(lab)
+    lab.run(*PIPELINE)
+    seen = lab.record("tiny/checkpoint")
+    everyone = select_matching(lab.store, "", regex=False)
+    withdraw(lab.store, everyone, "all of it", "legal", "match", with_duplicates=False)
+    lab.run(PIPELINE[0], until="raw")  # its check has_documents stops what follows
+    everything_gone(lab)
+    found = verify_absence(lab.store)
+    assert "packed/shards" in found.holding
+    assert "has_documents" in str(blocked_by(lab.store, "packed/shards"))
+    named = f"headwater discard {' '.join(sorted(found.holding))} --reason"
+    assert named in "\n".join(found.lines())
+    assert named in "\n".join(purge_plan(lab.store, False, {}).lines())
+
+    with lab.store.place("tiny/checkpoint").lease(), pytest.raises(StoreError, match=r"the run of tiny/checkpoint"):
+        discard(lab.store, ["packed/shards"], "withdrawn", "legal")
+    discard(lab.store, sorted(found.holding), "withdrawn", "legal")
+    assert not found.holding & set(lab.store.assets())
+    everything_gone(lab)
+    assert verify_absence(lab.store).found == []
+    assert where_decoded(lab, CANARY) == []
+    assert not is_pending(lab.store)
+    place = lab.store.place("packed/shards")
+    assert '"by": "legal"' in (place.read_text(f"{place.root}/{NOTE}") or "")
+    assert all(item.empty for item in discard_plan(lab.store, sorted(found.holding)))
+    assert len(withdrawal_status(lab.store, seen).documents) > 0  # the ledgers of its time still tell
+
+
+def test_a_discarded_output_is_made_anew_and_a_discard_may_be_interrupted(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant_canary(lab)
+    data = PIPELINE[:3]
+    lab.run(*data)
+    before = lab.table("packed/tokens", "notes-train"), lab.record("packed/shards").content_version
+    assets = outputs_named(lab.store, "packed")
+    original, count = type(lab.store.fs).rm_file, 0
+
+    def dies(self: object, path: str) -> None:
+        nonlocal count
+        count += 1
+        if count > 3:
+            raise KeyboardInterrupt
+        original(self, path)
+
+    monkeypatch.setattr(type(lab.store.fs), "rm_file", dies)
+    with pytest.raises(KeyboardInterrupt):
+        discard(lab.store, assets, "a trial", "me")
+    monkeypatch.undo()
+    monkeypatch.setenv("HEADWATER_ENGINE", "local")
+    discard(lab.store, assets, "a trial", "me")
+    assert not {"packed/shards", "packed/tokens"} & set(lab.store.assets())
+    assert not [found for found in where_decoded(lab, CANARY) if found.startswith("packed/")]
+    results = lab.run(*data)
+    assert not results["packed/shards"].reused
+    assert (lab.table("packed/tokens", "notes-train"), lab.record("packed/shards").content_version) == before
+    for name in ("nothing", "headwater", "headwater/withdrawals"):
+        with pytest.raises(StoreError):
+            outputs_named(lab.store, name)
