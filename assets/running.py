@@ -90,6 +90,9 @@ def run_stage(
             if current.serves(wanted):
                 place.discard(current.digest)
             current = None
+        adrift = current is not None and not pins_hold(store, stage, current, wanted)
+        if adrift:
+            current = None
         if current is not None:
             if current.serves(wanted):
                 return RunResult(current, reused=True)
@@ -97,7 +100,8 @@ def run_stage(
                 return RunResult(current, reused=True, held=held)
         base = base_of(stage, place, current, wanted)
         grown = wanted.model_copy(update={"base": base.content_version}) if base and stage.grows else wanted
-        earlier = (earlier_output(place, grown) or earlier_output(place, wanted)) if stage.restores else None
+        restores = stage.restores and not adrift
+        earlier = (earlier_output(place, grown) or earlier_output(place, wanted)) if restores else None
         if not stage.restores and current is not None:
             grown = wanted.model_copy(update={"base": current.digest})  # one more link: no two events have one identity
         if earlier is not None:
@@ -112,6 +116,23 @@ def run_stage(
             finish(record)
         clear_attempts(place)
         return RunResult(record, reused=False)
+
+
+def pins_hold(store: Store, stage: Stage, current: Record, wanted: Identity) -> bool:
+    """Whether the table versions that an output is joined to by position are still there.
+
+    They can only be gone where an input was discarded and made anew; where its versions are those of today, nothing
+    is looked at.
+    """
+    for role, asset in stage.inputs.items():
+        then, now = current.identity.inputs.get(role), wanted.inputs.get(role)
+        if then is None or now is None or then.content != now.content:
+            continue
+        place = store.place(asset)
+        moved = {name: version for name, version in then.tables.items() if now.tables.get(name) != version}
+        if not all(version_exists(place.table(name), version) for name, version in moved.items()):
+            return False
+    return True
 
 
 def is_forced(stage: Stage) -> bool:
