@@ -50,8 +50,10 @@ def _selected(store: "Store", selection: str) -> "list[Record]":
 
     current = [record for asset in store.assets() if (record := store.place(asset).record()) is not None]
     chosen = [r for r in current if selection in ("", r.asset, r.asset.split("/")[0], r.pipeline)]
+    if not current:
+        raise CommandError("The store holds no output yet: there is nothing to verify.")
     if not chosen:
-        known = ", ".join(record.asset for record in current) or "none yet"
+        known = ", ".join(record.asset for record in current)
         raise CommandError(f"No record belongs to '{selection}'. There are: {known}.")
     return chosen
 
