@@ -71,13 +71,10 @@ def steps_in(trace: str) -> str:
     return next(line for line in trace.splitlines() if line.startswith("steps "))
 
 
-def causes(workspace: Path) -> list[str]:
-    """Why the daemon ran what is watched, in order."""
+def runs_of(workspace: Path) -> list[dg.DagsterRun]:
+    """All runs in Dagster's history, the earliest first."""
     with dg.DagsterInstance.from_config(str(workspace / ".dagster")) as instance:
-        runs = instance.get_runs()[::-1]
-    return [
-        run.tags["headwater/cause"] for run in runs if run.tags.get("dagster/sensor_name") == "keep_watches_my_text"
-    ]
+        return list(instance.get_runs())[::-1]
 
 
 def test_the_page_starts_a_daemon_before_anything_arrives():
@@ -103,4 +100,8 @@ def test_the_second_day(shell: Shell):
     assert promoted(store, store.place("my_model/current").record()).digest == newest.digest
     before, after = map(steps_in, printed["headwater trace document tuesday/atlas/queue.py"])
     assert before == after
-    assert causes(shell.folder) == ["100 new files", "documents were withdrawn"]
+    runs = runs_of(shell.folder)
+    watched = [run for run in runs if run.tags.get("dagster/sensor_name") == "keep_watches_my_text"]
+    assert [run.tags["headwater/cause"] for run in watched] == ["100 new files", "documents were withdrawn"]
+    told = [run for run in runs if run.asset_selection == {dg.AssetKey(["my_model", "current"])}]
+    assert len(told) == 2, "going back and forth is in Dagster's history, so that what follows keeps up"
