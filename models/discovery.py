@@ -106,11 +106,6 @@ def parts(package: str, base: type[PartOptions]) -> dict[str, type[PartOptions]]
     return dict(sorted(found.items()))
 
 
-def spelled(options: PartOptions, package: str, base: type[PartOptions]) -> dict[str, Any]:
-    """The options as JSON values that `read` turns into the same options of the same family."""
-    return options.model_dump(mode="json")
-
-
 def read(values: Any, package: str, base: type[PartOptions]) -> Any:
     """The options that JSON values of any part of a family stand for. Raises ValidationError where they are wrong."""
     return TypeAdapter(choice(package, base)).validate_python(values)

@@ -8,7 +8,7 @@ from headwater.assets import annotation
 from headwater.assets.annotation.options import AnnotatorOptions, KeepRule, PassThrough, Split
 from headwater.assets.options import ANY_COMPONENT, ComponentOptions, Options
 from headwater.assets.references import REFERENCE, corpus_asset
-from headwater.models.discovery import choice, spelled
+from headwater.models.discovery import choice
 
 Annotator: Any = choice(annotation.__name__, AnnotatorOptions)
 
@@ -29,7 +29,7 @@ class AnnotationStageOptions(Options):
     def determining(self) -> dict[str, Any]:
         """What the tables depend on, as JSON values."""
         said = self.model_dump(mode="json", exclude={"annotator"})
-        return said | {"annotator": spelled(self.annotator, annotation.__name__, AnnotatorOptions)}
+        return said | {"annotator": self.annotator.model_dump(mode="json")}
 
 
 class AnnotationOptions(ComponentOptions, AnnotationStageOptions):

@@ -10,6 +10,7 @@ from headwater.assets.evaluation.probe_options import ProbingOptions
 from headwater.assets.options import NAME, ComponentOptions, Misfit
 from headwater.assets.references import REFERENCE, checkpoint_asset
 from headwater.assets.sharding.declaration import ShardsOptions
+from headwater.models.views.offers import Missing, after_views
 
 
 class EvaluationOptions(ComponentOptions, ProbingOptions):
@@ -70,12 +71,10 @@ class EvaluationOptions(ComponentOptions, ProbingOptions):
         if shards.examples is None:
             yield Misfit(("shards",), "It holds packed tokens; probes need examples.", "Give it `examples: …`.")
             return
-        fields = shards.batch_fields
-        for place, view in enumerate(self.views):
-            if missing := sorted(view.needs() - fields):
-                yield Misfit(("views", place), f"It needs {', '.join(missing)}.", _given(fields))
-                return
-            fields |= view.gives()
+        fields = after_views(shards.batch_fields, self.views)
+        if isinstance(fields, Missing):
+            yield Misfit(("views", fields.place), f"It needs {', '.join(fields.lacks)}.", _given(fields.there))
+            return
         for name, probe in self.probes.items():
             if missing := sorted(probe.needs() - fields):
                 yield Misfit(("probes", name), f"It needs {', '.join(missing)}.", _given(fields))

@@ -5,11 +5,9 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
-from headwater.assets.evaluation.parts import PROBES, VIEWS, Probe, View
+from headwater.assets.evaluation.parts import Probe, View
 from headwater.assets.options import Options
-from headwater.models.discovery import spelled
 from headwater.models.probes.options import ProbeOptions
-from headwater.models.views.options import ViewOptions
 
 AFTER = "@"  # stands between a figure and the examples seen by the milestone that it is of
 
@@ -93,8 +91,8 @@ class ProbingOptions(Options):
     def determining(self) -> dict[str, Any]:
         """What decides the figures and checks, as JSON values."""
         rest = self.model_dump(mode="json", exclude={"probes", "views", *(() if self.milestones else ("milestones",))})
-        probes = {name: spelled(probe, PROBES, ProbeOptions) for name, probe in self.probes.items()}
-        return {"probes": probes, "views": [spelled(view, VIEWS, ViewOptions) for view in self.views], **rest}
+        probes = {name: probe.model_dump(mode="json") for name, probe in self.probes.items()}
+        return {"probes": probes, "views": [view.model_dump(mode="json") for view in self.views], **rest}
 
     @property
     def modules(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 from headwater.assets import merging
 from headwater.assets.merging.options import MergerOptions
 from headwater.assets.options import ComponentOptions, Options
-from headwater.models.discovery import choice, spelled
+from headwater.models.discovery import choice
 
 Merger: Any = choice(merging.__name__, MergerOptions)
 
@@ -32,7 +32,7 @@ class MergeStageOptions(Options):
     @property
     def determining(self) -> dict[str, Any]:
         """What the weights depend on, as JSON values."""
-        return {"merger": spelled(self.merger, merging.__name__, MergerOptions), "seeds": self.seeds}
+        return {"merger": self.merger.model_dump(mode="json"), "seeds": self.seeds}
 
 
 class MergeOptions(ComponentOptions, MergeStageOptions):

@@ -18,12 +18,9 @@ from headwater.assets.stages import Outcome
 from headwater.assets.storage.content import digest_of
 from headwater.assets.storage.records import CheckRecord, Record
 from headwater.assets.training.checkpoints import objectives_of, source_of
-from headwater.assets.training.parts import BACKBONES, OBJECTIVES
 from headwater.assets.training.places import STATE
 from headwater.assets.training.promotion import current_checkpoint
 from headwater.models.backbones.building import on_meta
-from headwater.models.backbones.options import BackboneOptions
-from headwater.models.discovery import spelled
 from headwater.models.merging import Weights, require_alike
 from headwater.models.objectives.options import ObjectiveOptions
 from headwater.models.trainer.state import State, load, place, save
@@ -122,8 +119,8 @@ def _describe(
     outcome.metrics |= {
         "parameters": sum(value.numel() for value in merged.weights.values()),
         "seeds": seeds,
-        "backbone": spelled(merged.backbone, BACKBONES, BackboneOptions),
-        "objectives": {name: spelled(one, OBJECTIVES, ObjectiveOptions) for name, one in objectives.items()},
+        "backbone": merged.backbone.model_dump(mode="json"),
+        "objectives": {name: one.model_dump(mode="json") for name, one in objectives.items()},
     }
     rows = [[record.asset, record.digest[:8]] for record in records]
     outcome.markdown["ingredients"] = markdown_table(["checkpoint", "version"], rows)

@@ -10,7 +10,7 @@ from headwater.assets.annotation.options import PassThrough, Split
 from headwater.assets.options import ComponentOptions, Options
 from headwater.assets.references import REFERENCE, corpus_asset
 from headwater.assets.selection.options import SelectorOptions
-from headwater.models.discovery import choice, spelled
+from headwater.models.discovery import choice
 
 Selector: Any = choice(selection.__name__, SelectorOptions)
 
@@ -34,7 +34,7 @@ class SelectionStageOptions(Options):
     def determining(self) -> dict[str, Any]:
         """What the decisions depend on, as JSON values."""
         said = self.model_dump(mode="json", exclude={"selector"})
-        return said | {"selector": spelled(self.selector, selection.__name__, SelectorOptions)}
+        return said | {"selector": self.selector.model_dump(mode="json")}
 
 
 class SelectionOptions(ComponentOptions, SelectionStageOptions):

@@ -16,6 +16,7 @@ from headwater.models.objectives.next_token.options import NextTokenOptions
 from headwater.models.objectives.options import ObjectiveOptions
 from headwater.models.trainer.composition import FrozenTeacherOptions
 from headwater.models.trainer.options import InfiniteOptions, RecipeOptions
+from headwater.models.views.offers import Missing, after_views
 
 __all__ = ["HuggingFaceFolder", "InitOptions", "TrainingOptions", "TrainingStageOptions"]
 
@@ -195,12 +196,10 @@ class TrainingOptions(ComponentOptions, TrainingStageOptions):
         shards = named(self.shards)
         if not isinstance(shards, ShardsOptions):
             return
-        fields = shards.batch_fields
-        for place, view in enumerate(self.views):
-            if missing := sorted(view.needs() - fields):
-                yield Misfit(("views", place), f"It needs {', '.join(missing)}.", _given(fields))
-                return
-            fields |= view.gives()
+        fields = after_views(shards.batch_fields, self.views)
+        if isinstance(fields, Missing):
+            yield Misfit(("views", fields.place), f"It needs {', '.join(fields.lacks)}.", _given(fields.there))
+            return
         for name, objective in self.by_name.items():
             if missing := sorted(objective.needs() - fields):
                 where = ("objectives", name) if name else ("objective",)

@@ -11,12 +11,8 @@ from headwater.assets.stages import Outcome
 from headwater.assets.storage.records import CheckRecord
 from headwater.assets.training.course import Course
 from headwater.assets.training.curves import read_curve
-from headwater.assets.training.parts import BACKBONES, OBJECTIVES
 from headwater.assets.training.replicate import Replicate
 from headwater.models.backbones.building import parameter_counts
-from headwater.models.backbones.options import BackboneOptions
-from headwater.models.discovery import spelled
-from headwater.models.objectives.options import ObjectiveOptions
 
 FEW_STEPS = 10  # below this the first and the last loss say nothing about learning
 
@@ -51,8 +47,8 @@ def describe_training(outcome: Outcome, replicates: list[Replicate]) -> None:
         "segments": [segment.to_record() for segment in first.segments],
         "batch_size": first.recipe.batch_size,
         "seeds": [replicate.recipe.seed for replicate in replicates],
-        "backbone": spelled(first.backbone, BACKBONES, BackboneOptions),
-        "objectives": {name: spelled(one, OBJECTIVES, ObjectiveOptions) for name, one in first.objectives.items()},
+        "backbone": first.backbone.model_dump(mode="json"),
+        "objectives": {name: one.model_dump(mode="json") for name, one in first.objectives.items()},
     }
     unit = first.unit
     per = " (nats per token)" if unit == "tokens" else ""

@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from headwater.assets.training.component import Training
 from headwater.assets.training.parts import BACKBONES, VIEWS
 from headwater.models.backbones.options import BackboneOptions, DecoderOptions
-from headwater.models.discovery import choice, import_object, parts, read, spelled
+from headwater.models.discovery import choice, import_object, parts, read
 from headwater.models.views.options import ViewOptions
 
 
@@ -50,14 +50,14 @@ def test_a_users_class_is_chosen_by_its_path_and_written_so_again():
     made = TypeAdapter(choice(VIEWS, ViewOptions)).validate_python({"kind": OWN, "times": 3})
     assert isinstance(made, Mirror)
     assert made.build().options.times == 3
-    told = spelled(made, VIEWS, ViewOptions)
+    told = made.model_dump(mode="json")
     assert told == {"kind": OWN, "times": 3}
     assert read(told, VIEWS, ViewOptions) == made
     assert made.fitted_to({"times": 5}) == made
 
 
 def test_a_known_part_is_written_by_its_kind():
-    told = spelled(DecoderOptions(width=64, heads=2), BACKBONES, BackboneOptions)
+    told = DecoderOptions(width=64, heads=2).model_dump(mode="json")
     assert told["kind"] == "decoder"
     assert read(told, BACKBONES, BackboneOptions) == DecoderOptions.model_validate(told)
 
