@@ -8,6 +8,7 @@ reading of prepared data.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import platform
@@ -15,6 +16,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,15 +25,33 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from headwater.assets.markdown import markdown_table
 
+if TYPE_CHECKING:
+    from headwater.assets.corpus.reading import SourceFile
+
 Result = dict[str, Any]
 NOT_INSTALLED = "not installed: pip install 'headwater[bench]'"
+
+PEER_MEGABYTES = 267.5
+PEER_PACKAGES = (
+    "stdlib",
+    "torch",
+    "transformers",
+    "ray",
+    "dagster",
+    "scipy",
+    "pandas",
+    "sympy",
+    "sklearn",
+    "matplotlib",
+)
+_PEER_SUFFIXES = (".py", ".md", ".rst", ".txt")
 
 # One thread each: ratios should compare work, not how many cores each library finds.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "RAYON_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -200,11 +220,91 @@ def prepare_corpus(folder: Path, megabytes: float) -> Result:
     batches = list(read_partition({source.name: source}, files, HeldOut(share=0), ReadLimits()))
     documents, ledger = (pa.Table.from_batches(part) for part in zip(*batches, strict=True))
     ledger = ledger.filter(ledger["kept"])
+    _write_corpus(folder, documents, ledger)
+    return _facts(ledger)
+
+
+def _write_corpus(folder: Path, documents: pa.Table, ledger: pa.Table) -> None:
     for name, table in (("documents", documents), ("ledger", ledger)):
         with pa.OSFile(str(folder / f"{name}.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table.sort_by("doc_id").combine_chunks())
+
+
+def _facts(ledger: pa.Table) -> Result:
     size = pc.sum(ledger["bytes"]).as_py() / 1e6
-    return {"documents": len(documents), "megabytes": size, "packages": len(pc.unique(ledger["group"]))}
+    return {"documents": len(ledger), "megabytes": size, "packages": len(pc.unique(ledger["group"]))}
+
+
+def prepare_peer_corpus(folder: Path, megabytes: float = PEER_MEGABYTES) -> Result:
+    """The corpus on which the peers were measured: files of 200 B to 1 MB of the standard library and site-packages.
+
+    The standard library and the packages named above come first, then all others, up to 267.5 MB; of these a
+    draw by the hash of their names up to `megabytes`. Written as the Arrow files of `prepare_corpus`, with Headwater's own ids,
+    and as JSON lines (id, uri, text) of about 25 MB in `jsonl/code` and `jsonl/prose`.
+    """
+    from headwater.assets.corpus.options import HeldOut, ReadLimits, TextFiles
+    from headwater.assets.corpus.reading import read_partition
+
+    source = TextFiles(name="peer_corpus", path="*")
+    files = _drawn(_peer_files(), megabytes)
+    batches = list(read_partition({source.name: source}, files, HeldOut(share=0), ReadLimits()))
+    documents, ledger = (pa.Table.from_batches(part) for part in zip(*batches, strict=True))
+    _write_corpus(folder, documents, ledger.filter(ledger["kept"]))
+    documents, ledger = corpus(folder)
+    for form in ("code", "prose"):
+        of_form = pc.equal(ledger["format"], form)
+        _write_json_lines(folder / "jsonl" / form, documents.filter(of_form), ledger.filter(of_form)["uri"])
+    return _facts(ledger)
+
+
+def _peer_files() -> list["SourceFile"]:
+    from headwater.assets.corpus.reading import SourceFile
+
+    paths = sysconfig.get_paths()
+    rank = {name: place for place, name in enumerate(PEER_PACKAGES)}
+    ranked = []
+    for origin, root in (("stdlib", Path(paths["stdlib"])), ("", Path(paths["purelib"]))):
+        for path in root.rglob("*"):
+            uri = path.relative_to(root).as_posix()
+            if path.suffix not in _PEER_SUFFIXES or path.is_symlink() or not path.is_file():
+                continue
+            if origin and "site-packages" in path.parts:
+                continue
+            size, group = path.stat().st_size, origin or uri.partition("/")[0]
+            if 200 <= size <= 1_000_000:
+                uri = f"{origin}/{uri}" if origin else uri
+                file = SourceFile("peer_corpus", uri, path.as_uri(), size, "", group=group)
+                ranked.append((rank.get(group, len(rank)), uri, file))
+    return _fitting([file for *_, file in sorted(ranked, key=lambda entry: entry[:2])], PEER_MEGABYTES)
+
+
+def _fitting(files: Sequence["SourceFile"], megabytes: float) -> list["SourceFile"]:
+    """The files in their order that fit into the budget; one that does not is passed over."""
+    left, chosen = megabytes * 1e6, []
+    for file in files:
+        if file.size <= left:
+            left -= file.size
+            chosen.append(file)
+    return chosen
+
+
+def _drawn(files: Sequence["SourceFile"], megabytes: float) -> list["SourceFile"]:
+    by_hash = sorted(files, key=lambda file: hashlib.blake2b(file.uri.encode(), digest_size=8).digest())
+    return sorted(_fitting(by_hash, megabytes), key=lambda file: file.uri)
+
+
+def _write_json_lines(folder: Path, documents: pa.Table, uris: pa.ChunkedArray, part_bytes: int = 25_000_000) -> None:
+    folder.mkdir(parents=True)
+    number, size, lines = 0, 0, []
+    rows = zip(documents["doc_id"].to_pylist(), uris.to_pylist(), documents["text"].to_pylist(), strict=True)
+    for doc_id, uri, text in rows:
+        lines.append(json.dumps({"id": doc_id, "uri": uri, "text": text}, ensure_ascii=False) + "\n")
+        size += len(text)
+        if size >= part_bytes:
+            (folder / f"{number:03d}.jsonl").write_text("".join(lines))
+            number, size, lines = number + 1, 0, []
+    if lines:
+        (folder / f"{number:03d}.jsonl").write_text("".join(lines))
 
 
 def corpus(folder: Path) -> tuple[pa.Table, pa.Table]:
@@ -220,7 +320,7 @@ def told(facts: Result) -> str:
     """The corpus in a sentence."""
     return (
         f"Corpus: {facts['documents']:,} documents, {facts['megabytes']:.1f} MB of text, from {facts['packages']} "
-        "packages of this Python (`installed_packages`)."
+        "packages of this Python."
     )
 
 
