@@ -238,9 +238,9 @@ def _facts(ledger: pa.Table) -> Result:
 def prepare_peer_corpus(folder: Path, megabytes: float = PEER_MEGABYTES) -> Result:
     """The corpus on which the peers were measured: files of 200 B to 1 MB of the standard library and site-packages.
 
-    The standard library and the packages named above come first, then all others, up to 267.5 MB; of these a
-    draw by the hash of their names up to `megabytes`. Written as the Arrow files of `prepare_corpus`, with Headwater's own ids,
-    and as JSON lines (id, uri, text) of about 25 MB in `jsonl/code` and `jsonl/prose`.
+    The standard library and the packages named above come first, then all others, up to 267.5 MB; of these a draw by
+    the hash of their names up to `megabytes`. Written as the Arrow files of `prepare_corpus`, with Headwater's own
+    ids, and as JSON lines (id, uri, text) in files of about 25 MB in `jsonl/code` and `jsonl/prose`.
     """
     from headwater.assets.corpus.options import HeldOut, ReadLimits, TextFiles
     from headwater.assets.corpus.reading import read_partition
