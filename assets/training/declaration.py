@@ -107,6 +107,32 @@ class TrainingStageOptions(Options):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _weighed_terms_exist(self) -> Self:
+        there = self._terms()
+        if there is None:
+            return self
+        said = {"weights": list(self.recipe.weights)}
+        said |= {f"phases.{n}.weights": list(phase.weights or []) for n, phase in enumerate(self.recipe.phases)}
+        said |= {f"updates.{n}.terms": list(update.terms or []) for n, update in enumerate(self.recipe.updates)}
+        for where, names in said.items():
+            if unknown := [name for name in names if name not in there]:
+                raise ValueError(
+                    f"recipe.{where} speaks of {', '.join(unknown)}, which is no term of the objective; "
+                    f"there are {', '.join(sorted(there))}"
+                )
+        return self
+
+    def _terms(self) -> set[str] | None:
+        """Whatever a weight may speak of: terms, and objectives by name; None where an objective does not tell."""
+        found: set[str] = set()
+        for name, objective in self.by_name.items():
+            terms = objective.terms()
+            if terms is None:
+                return None
+            found |= {name, *(f"{name}/{term}" for term in terms)} if name else terms
+        return found
+
     @property
     def by_name(self) -> dict[str, ObjectiveOptions]:
         """The objectives by name; a single one without a name is called ""."""

@@ -101,14 +101,19 @@ class OptimizerSet:
         self.optimizers += [_adamw(rest, options)] if rest else []
 
     def step(self, multiplier: float) -> float:
-        """Update with the peak rate times `multiplier`, forget the gradients, and return the rate."""
+        """Update with the peak rate times `multiplier`, and return the rate."""
         rate = self.peak * multiplier
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
         return rate
+
+    def forget_gradients(self) -> None:
+        """Free the gradients. Before the next ones are made rather than after a step: freed last of all, they would
+        take the heap's end with them back to the system, and the next step would fault its pages in again."""
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
 
     def state(self) -> dict[str, Tensor]:
         """Every slot of every parameter as `<parameter>.<slot>`."""

@@ -10,7 +10,6 @@ worker count.
 import math
 import time
 from collections.abc import Callable, Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -25,7 +24,7 @@ from headwater.models.trainer import workers
 from headwater.models.trainer.composition import FutureTeacherOptions
 from headwater.models.trainer.gradients import Batch, Means, Problem, gradients
 from headwater.models.trainer.options import RecipeOptions
-from headwater.models.trainer.phases import trainable_at, weight, weights_at
+from headwater.models.trainer.phases import matching, trainable_at, weight, weights_at
 from headwater.models.trainer.precision import uses_bfloat16
 from headwater.models.trainer.reports import NonFiniteLoss, StepReport
 from headwater.models.trainer.schedules import multiplier
@@ -82,7 +81,8 @@ class Trainer:
         outer = frozenset(getattr(model, "outer_parameters", ())) | {
             n for n in self.parameters if n.startswith("heads.")
         }
-        learning = {name: p for name, p in self.parameters.items() if self._ever_learns(name)}
+        patterns = {*recipe.trainable, *(name for phase in recipe.phases for name in phase.trainable or [])}
+        learning = {name: self.parameters[name] for name in matching(self.parameters, sorted(patterns))}
         self.updates = Updates(recipe, learning, outer)
         self.teachers = Teachers(recipe.teachers, self.model, self.heads, teachers or {})
         self.low_precision = uses_bfloat16(recipe.precision, self.device)
@@ -91,10 +91,6 @@ class Trainer:
         self._refuse_impossible()
         if recipe.compile:
             model.compile()
-
-    def _ever_learns(self, name: str) -> bool:
-        patterns = [self.recipe.trainable, *(phase.trainable or [] for phase in self.recipe.phases)]
-        return any(fnmatchcase(name, pattern) for some in patterns for pattern in some)
 
     def _refuse_impossible(self) -> None:
         share = -(-self.recipe.batch_size // workers.world_size())
@@ -237,8 +233,9 @@ class Trainer:
         self, step: int, micros: list[Batch], number: int, update: Update, multiple: float
     ) -> tuple[Means, float, float, dict[str, Tensor]]:
         """Make one update; returns its means, the norm of its gradient, its rate and new memory."""
-        patterns = trainable_at(self.recipe, step)
-        learning = {n: p for n, p in update.parameters.items() if any(fnmatchcase(n, one) for one in patterns)}
+        update.optimizer.forget_gradients()
+        names = set(matching(self.parameters, trainable_at(self.recipe, step)))
+        learning = {name: p for name, p in update.parameters.items() if name in names}
         means, found, written = self._gradients(step, micros, number, list(learning.values()), update.terms)
         if not math.isfinite(means.loss):
             raise NonFiniteLoss(step, self._blame(step, micros), means.loss)

@@ -129,6 +129,8 @@ def test_parameters_that_do_not_learn_stay_and_patterns_must_match():
     assert end.slope == Line().slope
     with pytest.raises(ValueError, match="no parameter is named like 'other'"):
         run(recipe(updates=[{"parameters": ["other"]}]))
+    with pytest.raises(ValueError, match=r"no parameter is named like 'levle'"):
+        run(recipe(trainable=["slope", "levle"]))
     assert matching(["a.x", "a.y", "b.x"], ["*.x"]) == ["a.x", "b.x"]
 
 

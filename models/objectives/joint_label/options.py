@@ -46,3 +46,9 @@ class JointLabelOptions(ObjectiveOptions):
     def needs(self) -> frozenset[str]:
         """The labels and the copies."""
         return frozenset({self.labels, f"{self.field}_{self.view}"})
+
+    def terms(self) -> frozenset[str]:
+        """One for each head."""
+        if self.task == "sum":
+            return frozenset({"label", "transformation"})
+        return frozenset({"joint", "label", "distilled"} if self.distil else {"joint"})

@@ -26,3 +26,7 @@ class MaskedSpectrogramPatchesOptions(ObjectiveOptions):
     def needs(self) -> frozenset[str]:
         """The spectrogram, and which of its patches are hidden."""
         return frozenset({self.field, self.masked})
+
+    def terms(self) -> frozenset[str]:
+        """Recognising and rebuilding."""
+        return frozenset({"discriminative", "generative"})

@@ -58,3 +58,8 @@ class PoaOptions(ObjectiveOptions):
     def needs(self) -> frozenset[str]:
         """All crops."""
         return frozenset(f"{self.field}_{view}" for view in (*self.large, *((self.small,) if self.small else ())))
+
+    def terms(self) -> frozenset[str]:
+        """That of the whole student, and those of its part."""
+        small = {"same_view_small"} if self.small else set()
+        return frozenset({"intact", "elastic", "same_view"} | small if self.elastic else {"intact"})

@@ -61,6 +61,12 @@ def test_terms_equal_the_slow_reference(case, seed):
 
 
 @every_case
+def test_the_options_name_the_terms(case):
+    lab = Lab(case)
+    assert lab.both(lab.batch())[0].terms.keys() == case.options.terms()
+
+
+@every_case
 def test_a_flipped_sign_of_any_term_would_be_noticed(case):
     lab = Lab(case)
     losses, given = lab.both(lab.batch())
