@@ -8,7 +8,6 @@ reading of prepared data.
 """
 
 import argparse
-import hashlib
 import json
 import os
 import platform
@@ -16,42 +15,22 @@ import resource
 import statistics
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.metadata import version
+from dataclasses import asdict, dataclass
+from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
+from corpora import PEER_MEGABYTES, Result, corpus, prepare_corpus, prepare_peer_corpus, told
 
 from headwater.assets.markdown import markdown_table
 
-if TYPE_CHECKING:
-    from headwater.assets.corpus.reading import SourceFile
-
-Result = dict[str, Any]
+__all__ = ["PEER_MEGABYTES", "Result", "corpus", "prepare_corpus", "prepare_peer_corpus", "told"]
 NOT_INSTALLED = "not installed: pip install 'headwater[bench]'"
-
-PEER_MEGABYTES = 267.5
-PEER_PACKAGES = (
-    "stdlib",
-    "torch",
-    "transformers",
-    "ray",
-    "dagster",
-    "scipy",
-    "pandas",
-    "sympy",
-    "sklearn",
-    "matplotlib",
-)
-_PEER_SUFFIXES = (".py", ".md", ".rst", ".txt")
 
 # One thread each: ratios should compare work, not how many cores each library finds.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "RAYON_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -71,14 +50,51 @@ class Peer:
 
 
 @dataclass(frozen=True)
+class Headline:
+    """One row of the table that `make bench` ends with: what was reached, beside a target and the best of the peers."""
+
+    step: str
+    unit: str  # of all three figures
+    goal: float
+    reached: float
+    less_is_better: bool = False
+    peer: str | None = None  # the best of those measured in the same run; None: none was, or none does this
+    of_peer: float | None = None
+
+    @property
+    def met(self) -> bool:
+        """Whether the target was reached."""
+        return self.reached <= self.goal if self.less_is_better else self.reached >= self.goal
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times better than the best peer; None without one."""
+        if self.of_peer is None:
+            return None
+        better, worse = (self.of_peer, self.reached) if self.less_is_better else (self.reached, self.of_peer)
+        return better / max(worse, 1e-9)
+
+
+def _no_headlines(facts: Result, results: Mapping[str, list[Result]]) -> list[Headline]:
+    return []
+
+
+@dataclass(frozen=True)
 class Benchmark:
-    """A comparison: what is prepared, who takes part, and how the figures are told (`report` gives Markdown)."""
+    """A comparison: what is prepared, who takes part, and how the figures are told.
+
+    `report` gives Markdown, `headlines` the rows for the table of all benchmarks; `megabytes` and `repetitions` are
+    what a run takes unless it is told otherwise.
+    """
 
     name: str
     title: str
     prepare: Callable[[Path, float], Result]
     peers: Mapping[str, Peer]
     report: Callable[[Result, Mapping[str, list[Result]]], str]
+    headlines: Callable[[Result, Mapping[str, list[Result]]], list[Headline]] = _no_headlines
+    megabytes: float = 20
+    repetitions: int = 3
 
 
 @contextmanager
@@ -97,23 +113,43 @@ def cpu_seconds() -> float:
 
 
 def run(benchmark: Benchmark) -> None:
-    """The command line of a benchmark: prints its table, and writes it into a page where one is asked for."""
+    """The command line of a benchmark: prints its table, and writes it where that is asked for."""
     parser = argparse.ArgumentParser(description=benchmark.title, allow_abbrev=False)
-    parser.add_argument("--megabytes", type=float, default=20, help="cap of the corpus in 10^6 bytes (default 20)")
-    parser.add_argument("--repetitions", type=int, default=3, help="runs of each peer (default 3)")
+    size, turns = benchmark.megabytes, benchmark.repetitions
+    parser.add_argument("--megabytes", type=float, help=f"cap of the corpus in 10^6 bytes (default {size:g})")
+    parser.add_argument("--repetitions", type=int, help=f"runs of each peer (default {turns})")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the corpus, one run of each peer")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table into this Markdown page")
+    parser.add_argument("--results", type=Path, metavar="FOLDER", help="put the figures there, for summary.py")
     parser.add_argument("--peer", choices=benchmark.peers, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.peer:
         work(benchmark.peers[given.peer], given.folder)
         return
-    if given.megabytes <= 0 or given.repetitions < 1:
+    megabytes = given.megabytes or (max(size / 10, 2) if given.quick else size)
+    repetitions = given.repetitions or (1 if given.quick else turns)
+    if megabytes <= 0 or repetitions < 1:
         parser.error("--megabytes must be above 0 and --repetitions at least 1")
-    text = _compare(benchmark, given.megabytes, given.repetitions)
+    facts, results = _compare(benchmark, megabytes, repetitions, given.quick)
+    text = f"## {benchmark.title}\n\n{benchmark.report(facts, results)}\n\n{_where(repetitions, benchmark)}"
     print(f"\n{text}")
     if given.write:
         write_section(given.write, benchmark.name, text)
+    if given.results:
+        write_results(
+            given.results, benchmark.name, benchmark.headlines(facts, results), megabytes, _versions(benchmark)
+        )
+
+
+def write_results(
+    folder: Path, name: str, headlines: Sequence[Headline], megabytes: float, versions: Mapping[str, str]
+) -> None:
+    """Leaves a benchmark's rows of the table of all benchmarks, for summary.py."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [asdict(headline) for headline in headlines]
+    found = {"headlines": rows, "megabytes": megabytes, "versions": dict(versions)}
+    (folder / f"{name}.json").write_text(json.dumps(found, indent=1))
 
 
 def work(peer: Peer, folder: Path) -> None:
@@ -133,18 +169,21 @@ def _peak_megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
-def _compare(benchmark: Benchmark, megabytes: float, repetitions: int) -> str:
+def _compare(
+    benchmark: Benchmark, megabytes: float, repetitions: int, once: bool
+) -> tuple[Result, dict[str, list[Result]]]:
     results: dict[str, list[Result]] = {name: [] for name in benchmark.peers}
+    wanted = {key: repetitions if once else peer.repetitions or repetitions for key, peer in benchmark.peers.items()}
     with tempfile.TemporaryDirectory(prefix="headwater-bench-") as name:
         folder = Path(name)
         _say("preparing")
         facts = benchmark.prepare(folder, megabytes)
-        for turn in range(max(repetitions, *(peer.repetitions or 1 for peer in benchmark.peers.values()))):
+        for turn in range(max(wanted.values())):
             for key, peer in benchmark.peers.items():
-                if turn < (peer.repetitions or repetitions) and is_installed(peer):
+                if turn < wanted[key] and is_installed(peer):
                     _say(f"turn {turn + 1}: {peer.label}")
                     results[key].append(run_apart(key, folder))
-    return f"## {benchmark.title}\n\n{benchmark.report(facts, results)}\n\n{_where(repetitions, benchmark)}"
+    return facts, results
 
 
 def _say(what: str) -> None:
@@ -167,13 +206,18 @@ def run_apart(peer: str, folder: Path, kernels: Path | None = None) -> Result:
 
 
 def _where(repetitions: int, benchmark: Benchmark) -> str:
-    modules = [peer.module for peer in benchmark.peers.values() if peer.module and is_installed(peer)]
-    libraries = ", ".join(f"{name} {version(name)}" for name in sorted(set(modules)))
+    libraries = ", ".join(f"{name} {number}" for name, number in sorted(_versions(benchmark).items()))
     return (
         f"{_runs(repetitions)}, each in a process of its own with one thread; Python "
         f"{platform.python_version()} on {platform.machine()}, {os.cpu_count()} processors"
         f"{', ' + libraries if libraries else ''}."
     )
+
+
+def _versions(benchmark: Benchmark) -> dict[str, str]:
+    modules = [peer.module for peer in benchmark.peers.values() if peer.module and is_installed(peer)]
+    distributions = packages_distributions()
+    return {name: version(name) for module in modules for name in distributions.get(module.partition(".")[0], [])}
 
 
 def _runs(repetitions: int) -> str:
@@ -204,124 +248,6 @@ def times(value: float, of: float) -> str:
     """How many times `of` goes into `value`, to three digits: a ratio as it is told."""
     ratio = value / max(of, 1e-9)
     return f"{ratio:,.0f} ×" if ratio >= 100 else f"{ratio:.3g} ×"
-
-
-def prepare_corpus(folder: Path, megabytes: float) -> Result:
-    """Headwater's own source `installed_packages`, whole packages up to the cap, as two Arrow files sorted by doc_id.
-
-    Without dates and with a single source, doc_id is the order of precedence among duplicates: a peer that goes
-    through the rows one by one goes through them in Headwater's order. Nothing is held out.
-    """
-    from headwater.assets.corpus.options import HeldOut, InstalledPackages, ReadLimits
-    from headwater.assets.corpus.reading import list_files, read_partition
-
-    source = InstalledPackages(max_megabytes=megabytes)
-    files = list_files(source, folder)
-    batches = list(read_partition({source.name: source}, files, HeldOut(share=0), ReadLimits()))
-    documents, ledger = (pa.Table.from_batches(part) for part in zip(*batches, strict=True))
-    ledger = ledger.filter(ledger["kept"])
-    _write_corpus(folder, documents, ledger)
-    return _facts(ledger)
-
-
-def _write_corpus(folder: Path, documents: pa.Table, ledger: pa.Table) -> None:
-    for name, table in (("documents", documents), ("ledger", ledger)):
-        with pa.OSFile(str(folder / f"{name}.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table.sort_by("doc_id").combine_chunks())
-
-
-def _facts(ledger: pa.Table) -> Result:
-    size = pc.sum(ledger["bytes"]).as_py() / 1e6
-    return {"documents": len(ledger), "megabytes": size, "packages": len(pc.unique(ledger["group"]))}
-
-
-def prepare_peer_corpus(folder: Path, megabytes: float = PEER_MEGABYTES) -> Result:
-    """The corpus on which the peers were measured: files of 200 B to 1 MB of the standard library and site-packages.
-
-    The standard library and the packages named above come first, then all others, up to 267.5 MB; of these a draw by
-    the hash of their names up to `megabytes`. Written as the Arrow files of `prepare_corpus`, with Headwater's own
-    ids, and as JSON lines (id, uri, text) in files of about 25 MB in `jsonl/code` and `jsonl/prose`.
-    """
-    from headwater.assets.corpus.options import HeldOut, ReadLimits, TextFiles
-    from headwater.assets.corpus.reading import read_partition
-
-    source = TextFiles(name="peer_corpus", path="*")
-    files = _drawn(_peer_files(), megabytes)
-    batches = list(read_partition({source.name: source}, files, HeldOut(share=0), ReadLimits()))
-    documents, ledger = (pa.Table.from_batches(part) for part in zip(*batches, strict=True))
-    _write_corpus(folder, documents, ledger.filter(ledger["kept"]))
-    documents, ledger = corpus(folder)
-    for form in ("code", "prose"):
-        of_form = pc.equal(ledger["format"], form)
-        _write_json_lines(folder / "jsonl" / form, documents.filter(of_form), ledger.filter(of_form)["uri"])
-    return _facts(ledger)
-
-
-def _peer_files() -> list["SourceFile"]:
-    from headwater.assets.corpus.reading import SourceFile
-
-    paths = sysconfig.get_paths()
-    rank = {name: place for place, name in enumerate(PEER_PACKAGES)}
-    ranked = []
-    for origin, root in (("stdlib", Path(paths["stdlib"])), ("", Path(paths["purelib"]))):
-        for path in root.rglob("*"):
-            uri = path.relative_to(root).as_posix()
-            if path.suffix not in _PEER_SUFFIXES or path.is_symlink() or not path.is_file():
-                continue
-            if origin and "site-packages" in path.parts:
-                continue
-            size, group = path.stat().st_size, origin or uri.partition("/")[0]
-            if 200 <= size <= 1_000_000:
-                uri = f"{origin}/{uri}" if origin else uri
-                file = SourceFile("peer_corpus", uri, path.as_uri(), size, "", group=group)
-                ranked.append((rank.get(group, len(rank)), uri, file))
-    return _fitting([file for *_, file in sorted(ranked, key=lambda entry: entry[:2])], PEER_MEGABYTES)
-
-
-def _fitting(files: Sequence["SourceFile"], megabytes: float) -> list["SourceFile"]:
-    """The files in their order that fit into the budget; one that does not is passed over."""
-    left, chosen = megabytes * 1e6, []
-    for file in files:
-        if file.size <= left:
-            left -= file.size
-            chosen.append(file)
-    return chosen
-
-
-def _drawn(files: Sequence["SourceFile"], megabytes: float) -> list["SourceFile"]:
-    by_hash = sorted(files, key=lambda file: hashlib.blake2b(file.uri.encode(), digest_size=8).digest())
-    return sorted(_fitting(by_hash, megabytes), key=lambda file: file.uri)
-
-
-def _write_json_lines(folder: Path, documents: pa.Table, uris: pa.ChunkedArray, part_bytes: int = 25_000_000) -> None:
-    folder.mkdir(parents=True)
-    number, size, lines = 0, 0, []
-    rows = zip(documents["doc_id"].to_pylist(), uris.to_pylist(), documents["text"].to_pylist(), strict=True)
-    for doc_id, uri, text in rows:
-        lines.append(json.dumps({"id": doc_id, "uri": uri, "text": text}, ensure_ascii=False) + "\n")
-        size += len(text)
-        if size >= part_bytes:
-            (folder / f"{number:03d}.jsonl").write_text("".join(lines))
-            number, size, lines = number + 1, 0, []
-    if lines:
-        (folder / f"{number:03d}.jsonl").write_text("".join(lines))
-
-
-def corpus(folder: Path) -> tuple[pa.Table, pa.Table]:
-    """(documents, ledger) as `prepare_corpus` left them."""
-    tables = []
-    for name in ("documents", "ledger"):
-        with pa.OSFile(str(folder / f"{name}.arrow"), "rb") as file:
-            tables.append(pa.ipc.open_file(file).read_all())
-    return tables[0], tables[1]
-
-
-def told(facts: Result) -> str:
-    """The corpus in a sentence."""
-    return (
-        f"Corpus: {facts['documents']:,} documents, {facts['megabytes']:.1f} MB of text, from {facts['packages']} "
-        "packages of this Python."
-    )
 
 
 def write_section(page: Path, name: str, text: str) -> None:
