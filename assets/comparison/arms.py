@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headwater.assets.comparison.declaration import Metric
+from headwater.assets.comparison.declaration import Metric, weights_of
 from headwater.assets.comparison.row import Budget, Trained
 from headwater.assets.context import StageError, consumed_record
 from headwater.assets.evaluation.probe_options import AFTER
@@ -142,13 +142,6 @@ class Arm:
             if record.kind == "Shards"
         }
         return sorted(found)
-
-
-def weights_of(metric: Metric) -> dict[str, float]:
-    """Figure → factor."""
-    if isinstance(metric, str):
-        return {metric: 1.0}
-    return metric if isinstance(metric, dict) else {figure: 1 / len(metric) for figure in metric}
 
 
 def label_of(metric: Metric) -> str:

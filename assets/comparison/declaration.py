@@ -3,11 +3,14 @@
 There is no option for how a verdict is reached: that rule is the same for every system.
 """
 
-from typing import Annotated, Literal, Self
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from headwater.assets.options import NAME, ComponentOptions, Options
+from headwater.assets.evaluation.declaration import EvaluationOptions
+from headwater.assets.evaluation.probe_options import RAW_SEEDS
+from headwater.assets.options import NAME, ComponentOptions, Misfit, Options
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Metric = str | list[str] | dict[str, float]
@@ -122,6 +125,33 @@ class ComparisonOptions(ComponentOptions):
         """Every arm by name, the method first: (its reports, its role)."""
         return {self.system: (self.method, "the method")} | {b.name: (b.evaluation, b.role) for b in self.baselines}
 
+    def misfits(self, named: Callable[[str], Any]) -> Iterator[Misfit]:
+        """Arms over other seeds than the first one's, and figures of probes that an arm's report does not have."""
+        seeds: dict[str, list[int]] = {}
+        for where, _, name in self.references():
+            own = _seeds(named(name), named)
+            if own is not None:
+                seeds[name] = own
+                first = next(iter(seeds))
+                if own != seeds[first]:
+                    message = f"'{name}' has the seeds {_listed(own)}, but '{first}' {_listed(seeds[first])}."
+                    yield Misfit(where, message, "Give all trainings behind a comparison the same seeds.")
+        for location, figure, reports in self._figures():
+            if told := _unknown_probe(figure, reports, named):
+                yield Misfit(location, *told)
+
+    def _figures(self) -> Iterator[tuple[tuple[int | str, ...], str, Reports]]:
+        """(where it is said, figure, the reports that must have it) of every figure that a verdict needs."""
+        arms = {name: reports for name, (reports, _) in self.arms.items()}
+        claims: list[ClaimOptions] = self.claims or [ClaimOptions(than=baseline.name) for baseline in self.baselines]
+        for number, claim in enumerate(claims):
+            where: tuple[int | str, ...] = ("metric",) if claim.metric is None else ("claims", number, "metric")
+            metric = self.metric if claim.metric is None else claim.metric
+            yield from ((where, figure, arms[claim.of or self.system]) for figure in weights_of(metric))
+            if claim.than_metric is not None:
+                where, metric = ("claims", number, "than_metric"), claim.than_metric
+            yield from ((where, figure, arms[claim.than]) for figure in weights_of(metric))
+
     def references(self) -> list[tuple[tuple[int | str, ...], str, str]]:
         """See :class:`ComponentOptions`."""
         found = _references(("method",), self.method)
@@ -134,3 +164,43 @@ def _references(where: tuple[int | str, ...], reports: Reports) -> list[tuple[tu
     if isinstance(reports, str):
         return [(where, "Evaluation", reports)]
     return [((*where, short), "Evaluation", name) for short, name in reports.items()]
+
+
+def weights_of(metric: Metric) -> dict[str, float]:
+    """Figure → factor."""
+    if isinstance(metric, str):
+        return {metric: 1.0}
+    return metric if isinstance(metric, dict) else {figure: 1 / len(metric) for figure in metric}
+
+
+def _listed(seeds: list[int]) -> str:
+    return ", ".join(map(str, seeds))
+
+
+def _seeds(evaluation: Any, named: Callable[[str], Any]) -> list[int] | None:
+    """The seeds that an Evaluation is of, in order; None where no declaration tells."""
+    if not isinstance(evaluation, EvaluationOptions):
+        return None
+    if evaluation.training is None:
+        return sorted(evaluation.seeds or RAW_SEEDS)
+    seeds = getattr(named(evaluation.training.partition("/")[0]), "seeds", None)
+    return None if seeds is None else sorted(seeds)
+
+
+def _unknown_probe(figure: str, reports: Reports, named: Callable[[str], Any]) -> tuple[str, str] | None:
+    """(what is wrong, the mend) of a figure whose probe a report does not have; None where nothing is."""
+    rest = figure
+    if not isinstance(reports, str):
+        short, _, rest = figure.partition("/")
+        if short not in reports:
+            known = ", ".join(f"{name}/{rest or '…'}" for name in reports)
+            return f"'{figure}' does not begin with the short name of a report.", f"Write one of {known}."
+        reports = reports[short]
+    evaluation = named(reports)
+    if not isinstance(evaluation, EvaluationOptions) or not evaluation.probes:
+        return None
+    probe = rest.partition("/")[0]
+    if probe in evaluation.probes:
+        return None
+    known = ", ".join(evaluation.probes)
+    return f"'{figure}': the Evaluation '{reports}' has no probe '{probe}'.", f"Its probes are {known}."

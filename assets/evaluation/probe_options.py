@@ -9,6 +9,7 @@ from headwater.assets.evaluation.parts import Probe, View
 from headwater.assets.options import Options
 from headwater.models.probes.options import ProbeOptions
 
+RAW_SEEDS = (0, 1, 2)  # of probes without a network, where none are said
 AFTER = "@"  # stands between a figure and the examples seen by the milestone that it is of
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from headwater.assets.context import StageContext, StageError
-from headwater.assets.evaluation.probe_options import AFTER, ProbingOptions
+from headwater.assets.evaluation.probe_options import AFTER, RAW_SEEDS, ProbingOptions
 from headwater.assets.evaluation.probe_tables import describe_probes
 from headwater.assets.evaluation.raw_features import RawFeatures
 from headwater.assets.fitting.stage import open_tokenizer
@@ -33,7 +33,6 @@ from headwater.models.views.offers import offered
 from headwater.models.views.pipeline import Views
 
 REPORT = "probes.json"
-RAW_SEEDS = (0, 1, 2)
 _VIEW_SEED = 0  # of what views draw: the same for every arm, so that arms are measured on the same pictures
 _TEST_SAMPLES = 1 << 40  # held-out examples are numbered from here: no draw is shared with a training example
 _AT_ONCE = 1024  # examples that pass the views together; it bounds memory, not the result

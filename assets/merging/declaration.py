@@ -1,12 +1,13 @@
 """What a declaration may say about a merge: of which checkpoints, how, for which replicates."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydantic import Field, field_validator
 
 from headwater.assets import merging
 from headwater.assets.merging.options import MergerOptions
-from headwater.assets.options import ComponentOptions, Options
+from headwater.assets.options import ComponentOptions, Misfit, Options
 from headwater.models.discovery import choice
 
 Merger: Any = choice(merging.__name__, MergerOptions)
@@ -41,3 +42,12 @@ class MergeOptions(ComponentOptions, MergeStageOptions):
     def references(self) -> list[tuple[tuple[int | str, ...], str, str]]:
         """See :class:`ComponentOptions`."""
         return [(("merger", *where), kind, name) for where, kind, name in self.merger.references()]
+
+    def misfits(self, named: Callable[[str], Any]) -> Iterator[Misfit]:
+        """Ingredients without a replicate for each of the seeds."""
+        for where, name in self.merger.checkpoints():
+            there = getattr(named(name.partition("/")[0]), "seeds", None) or []
+            lacking = [str(seed) for seed in self.seeds if seed not in there]
+            if len(there) > 1 and lacking:
+                message = f"'{name}' has no replicate of seed {', '.join(lacking)}."
+                yield Misfit(("merger", *where), message, f"Its seeds are {', '.join(map(str, there))}.")

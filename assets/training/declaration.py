@@ -123,6 +123,19 @@ class TrainingStageOptions(Options):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _whole_batches_stay_whole(self) -> Self:
+        cut = self.recipe.micro_batch_size
+        parts: list[Any] = [self.backbone, *self.by_name.values()]
+        coupling = [part for part in parts if part.needs_whole_batch]
+        if cut is not None and cut < self.recipe.batch_size and coupling:
+            names = " and ".join(getattr(part, "kind", type(part).__name__) for part in coupling)
+            raise ValueError(
+                f"recipe.micro_batch_size cuts batches of {self.recipe.batch_size} into {cut}, but the examples of a "
+                f"batch influence each other in {names}: leave micro_batch_size out, or choose a smaller batch_size"
+            )
+        return self
+
     def _terms(self) -> set[str] | None:
         """Whatever a weight may speak of: terms, and objectives by name; None where an objective does not tell."""
         found: set[str] = set()

@@ -11,6 +11,11 @@ from headwater.models.discovery import PartOptions
 class BackboneOptions(PartOptions):
     """A network; `build()` gives it without weights."""
 
+    @property
+    def needs_whole_batch(self) -> bool:
+        """Whether the examples of a batch influence each other, as by batch normalisation."""
+        return False
+
 
 class DecoderOptions(BackboneOptions):
     """A Llama-family decoder: pre-norm RMSNorm, rotary positions, SwiGLU, grouped-query attention."""

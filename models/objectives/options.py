@@ -21,6 +21,11 @@ class ObjectiveOptions(PartOptions):
         return frozenset({kind}) if kind and self.built_by.startswith(f"{_HOME}.") else None
 
     @property
+    def needs_whole_batch(self) -> bool:
+        """Whether its examples influence each other in a way that no cut of the batch can keep."""
+        return False
+
+    @property
     def modules(self) -> tuple[str, ...]:
         """The modules whose code decides what is learned: the part's folder and what objectives share."""
         return (*super().modules, *_SHARED)

@@ -1,7 +1,5 @@
 """A component like another one: what it says counts, the rest is the other's; and where that goes wrong it is told."""
 
-import sys
-
 import dagster as dg
 import pytest
 
@@ -10,15 +8,6 @@ from headwater.assets.definitions import load_definitions
 from headwater.assets.likeness import Said, among, completed
 from headwater.assets.validation import validate_workspace
 from headwater.assets.workspace import Workspace
-
-PROJECT = """\
-[tool.dg]
-directory_type = "project"
-
-[tool.dg.project]
-root_module = "pipelines"
-defs_module = "pipelines"
-"""
 
 BASE = """\
 type: headwater.assets.Corpus
@@ -29,20 +18,6 @@ attributes:
   held_out: {group: document, share: 0.2}
   scales: {smoke: {held_out: {seed: 3}}}
 """
-
-
-@pytest.fixture
-def workspace(tmp_path, monkeypatch):
-    """A folder that is a project of its own; its module `pipelines` is forgotten afterwards."""
-    (tmp_path / "pipelines").mkdir()
-    (tmp_path / "pipelines" / "__init__.py").touch()
-    (tmp_path / "pyproject.toml").write_text(PROJECT)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    for name in [name for name in sys.modules if name.partition(".")[0] == "pipelines"]:
-        monkeypatch.delitem(sys.modules, name)
-    yield Workspace(tmp_path)
-    for name in [name for name in sys.modules if name.partition(".")[0] == "pipelines"]:
-        del sys.modules[name]
 
 
 def written(workspace: Workspace, *documents: str) -> Workspace:

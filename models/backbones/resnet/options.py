@@ -52,3 +52,8 @@ class ResNetOptions(BackboneOptions):
     def expansion(self) -> int:
         """Channels outside a block per channel inside."""
         return 4 if self.block == "bottleneck" else 1
+
+    @property
+    def needs_whole_batch(self) -> bool:
+        """Batch normalisation reads all examples."""
+        return self.norm == "batch"

@@ -49,6 +49,11 @@ class TwoTowerOptions(BackboneOptions):
         return self
 
     @property
+    def needs_whole_batch(self) -> bool:
+        """As any of the towers."""
+        return any(tower.needs_whole_batch for tower in self.towers.values())
+
+    @property
     def modules(self) -> tuple[str, ...]:
         """The modules whose code decides what is built: this folder and those of the towers."""
         inner = (module for tower in self.towers.values() for module in tower.modules)

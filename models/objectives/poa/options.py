@@ -63,3 +63,8 @@ class PoaOptions(ObjectiveOptions):
         """That of the whole student, and those of its part."""
         small = {"same_view_small"} if self.small else set()
         return frozenset({"intact", "elastic", "same_view"} | small if self.elastic else {"intact"})
+
+    @property
+    def needs_whole_batch(self) -> bool:
+        """Prototypes are made equally frequent within a batch."""
+        return True

@@ -45,3 +45,8 @@ class SelfDistilOptions(ObjectiveOptions):
     def needs(self) -> frozenset[str]:
         """All crops."""
         return frozenset(f"{self.field}_{view}" for view in (*self.large, *((self.small,) if self.small else ())))
+
+    @property
+    def needs_whole_batch(self) -> bool:
+        """The centre is the mean of a batch."""
+        return True

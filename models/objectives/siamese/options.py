@@ -37,3 +37,8 @@ class SiameseOptions(ObjectiveOptions):
     def needs(self) -> frozenset[str]:
         """Both views."""
         return frozenset({f"{self.field}_a", f"{self.field}_b"})
+
+    @property
+    def needs_whole_batch(self) -> bool:
+        """Batch normalisation in the heads reads all examples."""
+        return self.norm == "batch"

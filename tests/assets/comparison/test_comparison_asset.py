@@ -314,6 +314,7 @@ def test_validate_names_unknown_evaluations(tmp_path: Path):
         "  metric: linear/accuracy\n"
         "  method: nowhere\n"
         "  baselines: [{name: old, evaluation: {far: gone}}]\n"
+        "  claims: [{than: old, than_metric: far/linear/accuracy}]\n"
     )
     lab = Lab(tmp_path, tmp_path / "store")
     found = [(problem.field, problem.message) for problem in validate_workspace(lab.workspace)]

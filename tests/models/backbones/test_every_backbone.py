@@ -161,6 +161,7 @@ def test_its_state_dict_is_all_that_it_depends_on(kind, case):
 @pytest.mark.parametrize(("kind", "case"), EACH)
 def test_an_example_has_a_vector_of_its_own(kind, case):
     model = network(kind, case)
+    assert getattr(model, "couples_batch", False) == options_of(kind, case).needs_whole_batch
     if getattr(model, "couples_batch", False):
         with torch.no_grad():
             alone = torch.cat([model.embed({n: t[i : i + 1] for n, t in case.fields.items()}) for i in range(3)])

@@ -67,6 +67,11 @@ def test_the_options_name_the_terms(case):
 
 
 @every_case
+def test_the_options_say_whether_a_batch_may_be_cut(case):
+    assert case.options.needs_whole_batch != Together({"": Lab(case).objective}).can_be_cut
+
+
+@every_case
 def test_a_flipped_sign_of_any_term_would_be_noticed(case):
     lab = Lab(case)
     losses, given = lab.both(lab.batch())

@@ -1,4 +1,4 @@
-"""Whatever a recipe weighs or updates by must be a term that its objectives have: told when a declaration is read."""
+"""What a recipe asks of its objectives and its network must be possible: told when a declaration is read."""
 
 import pytest
 
@@ -39,3 +39,23 @@ def test_an_objective_of_ones_own_tells_its_terms_at_the_run(tmp_path, monkeypat
     monkeypatch.syspath_prepend(str(tmp_path))
     objective, recipe = {"kind": "own_terms:Mine"}, RECIPE | {"weights": {"whatever": 1.0}}
     assert TrainingStageOptions.model_validate({"objective": objective, "recipe": recipe})
+
+
+NORMALISED = {"kind": "resnet", "widths": [8], "blocks": [1], "norm": "batch"}
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        ({"backbone": NORMALISED, "objective": {"kind": "classify"}}, "each other in resnet"),
+        (
+            {"backbone": NORMALISED | {"norm": "group"}, "objective": {"kind": "self_distil"}},
+            "each other in self_distil",
+        ),
+    ],
+)
+def test_a_batch_whose_examples_influence_each_other_is_not_cut(parts, told):
+    recipe = RECIPE | {"batch_size": 8, "teachers": {"ema": {"kind": "ema"}}}
+    assert TrainingStageOptions.model_validate(parts | {"recipe": recipe | {"micro_batch_size": 8}})
+    with pytest.raises(ValueError, match=told):
+        TrainingStageOptions.model_validate(parts | {"recipe": recipe | {"micro_batch_size": 4}})
