@@ -1,9 +1,10 @@
 # Two commands matter: `make demo` and `make test`. Both install what they need into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+RESULTS := .bench
 HEADWATER := $(BIN)/headwater
 
-.PHONY: demo ui test nightly lint types docs bench clean help
+.PHONY: demo ui test nightly lint types docs bench growth clean help
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,7 +20,8 @@ test: .venv/ready  ## the fast suite
 
 nightly: .venv/ready  ## everything, slow tests and benchmarks included
 	@$(BIN)/python -m pytest
-	@$(MAKE) --no-print-directory bench
+	@$(MAKE) --no-print-directory bench QUICK=1
+	@$(MAKE) --no-print-directory growth
 
 lint: .venv/ready  ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -31,11 +33,18 @@ docs: .venv/ready  ## write the generated reference again
 	@$(HEADWATER) options --write docs/reference/options.md
 	@$(HEADWATER) reproductions --write docs/reproductions.md
 
-bench: .venv/ready  ## compare with peers, in one run each
-	@for file in benchmarks/bench_*.py benchmarks/refresh.py benchmarks/lineage.py; do echo "== $$file"; $(BIN)/python $$file; done
+bench: .venv/bench  ## every step of the data path beside its peers, as docs/performance.md (QUICK=1: a tenth, not written)
+	@rm -rf $(RESULTS); failed=; page="$(if $(QUICK),--quick,--write docs/performance.md)"; \
+	for file in $$(grep -l 'run(Benchmark' benchmarks/bench_*.py); do \
+	  echo "== $$file"; $(BIN)/python $$file --results $(RESULTS) $$page || failed="$$failed $$file"; done; \
+	$(BIN)/python benchmarks/summary.py $(RESULTS) $(if $(QUICK),,--write docs/performance.md); \
+	test -z "$$failed" || { echo "These failed:$$failed"; exit 1; }
+
+growth: .venv/ready  ## what refreshes and traces cost as a corpus grows
+	@for file in bench_incremental_deduplication refresh lineage; do echo "== $$file"; $(BIN)/python benchmarks/$$file.py; done
 
 clean:  ## forget the environment, the store and Dagster's history
-	rm -rf .venv store .dagster .env
+	rm -rf .venv .bench store .dagster .env
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -44,4 +53,8 @@ clean:  ## forget the environment, the store and Dagster's history
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@$(HEADWATER) validate
+	@touch $@
+
+.venv/bench: .venv/ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	@touch $@
