@@ -10,7 +10,8 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -18,8 +19,10 @@ from typing import NamedTuple
 
 import headwater
 from headwater.assets.compute.executor import Executor, executor_for
+from headwater.assets.compute.failures import is_full_disk
 from headwater.assets.context import Rebuild, StageContext, StageError
 from headwater.assets.lineage.openlineage import observed, settle_dead_run, told_if_refused
+from headwater.assets.redaction import redact_error, redacted
 from headwater.assets.schemas import LOOKED_UP
 from headwater.assets.stages import Outcome, Stage, import_object
 from headwater.assets.storage.attempts import clear_attempts
@@ -52,7 +55,7 @@ def wanted_identity(
     Raises:
         StageError: an input was never materialized.
     """
-    inputs = {}
+    inputs, records = {}, {}
     for role, asset in stage.inputs.items():
         record = (coming or {}).get(asset) or store.place(asset).record()
         if record is None and role in stage.optional:
@@ -61,11 +64,13 @@ def wanted_identity(
             raise StageError(f"{stage.asset} needs {asset}, which was never materialized. Materialize it first.")
         versions = {name: table.version for name, table in record.tables.items()}
         inputs[role] = InputRecord(content=record.content_version, identity=record.digest, tables=versions)
+        records[role] = record
     if stage.outside:
         digest = import_object(stage.outside)(stage, workspace)
         inputs["outside"] = InputRecord(content=digest, identity=digest)
     options = stage.identity_options | {"_inputs": dict(stage.inputs)}
-    return Identity(asset=stage.asset, inputs=inputs, options=options, code=stage.code_record())
+    further = import_object(stage.modules_of_inputs)(store, records) if stage.modules_of_inputs else ()
+    return Identity(asset=stage.asset, inputs=inputs, options=options, code=stage.code_record(further))
 
 
 def run_stage(
@@ -82,10 +87,11 @@ def run_stage(
         StoreError: another run writes this asset.
     """
     _spare_what_is_loaded()
+    log = None if log is None else _discreet(log)
     place = store.place(stage.asset)
     with place.lease():
         settle_dead_run(stage, store, workspace)
-        with told_if_refused(stage, store, workspace, run):
+        with told_if_refused(stage, store, workspace, run), _told_clearly(stage, store):
             wanted = wanted_identity(stage, store, workspace)
         current = place.record()
         if current is not None and place.lost(current):
@@ -111,13 +117,34 @@ def run_stage(
                 place.publish(earlier)  # back at an earlier declaration: its output is still there
                 finish(earlier)
             return RunResult(earlier, reused=True)
-        with observed(stage, store, workspace, grown, run) as finish:
+        with observed(stage, store, workspace, grown, run) as finish, _told_clearly(stage, store):
             record = _refresh_or_compute(stage, store, workspace, grown, base, log, run)
             place.publish(record)
             place.forget_damage(record.digest)
             finish(record)
         clear_attempts(place)
         return RunResult(record, reused=False)
+
+
+def _discreet(log: Callable[[str], None]) -> Callable[[str], None]:
+    return lambda line: log(redacted(line))
+
+
+@contextmanager
+def _told_clearly(stage: Stage, store: Store) -> Iterator[None]:
+    """A full disk is one clear error, and no error tells a secret."""
+    try:
+        yield
+    except Exception as error:
+        if is_full_disk(error):
+            raise StageError(
+                f"{stage.asset}: the disk is full (the store at {redacted(store.url)}, or where temporary files lie). "
+                "What was published is as it was. Free some space (`headwater gc` shows what can go) and run again: "
+                "finished parts are taken over."
+            ) from redact_error(error)
+        if (told := redact_error(error)) is not error:
+            raise StageError(f"{stage.asset}: {told}") from None
+        raise
 
 
 @cache

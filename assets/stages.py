@@ -13,6 +13,7 @@ from typing import Any
 from headwater.assets.code_version import code_record
 from headwater.assets.compute.options import ComputeOptions
 from headwater.assets.options import Options
+from headwater.assets.redaction import redacted_options
 from headwater.assets.storage.records import CheckRecord, CodeRecord, TableRecord
 
 
@@ -44,6 +45,7 @@ class Stage:
     hold: str | None = None  # "package.module:function" (stage, store, current, wanted) → why the output stays, or None
     code: int = 1
     modules: tuple[str, ...] = ()
+    modules_of_inputs: str | None = None  # "package.module:function" (store, inputs' records) → further modules
     libraries: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
     compute: ComputeOptions = field(default_factory=ComputeOptions)
@@ -60,14 +62,13 @@ class Stage:
 
     @property
     def identity_options(self) -> dict[str, Any]:
-        """The options that determine content as JSON values, defaults included."""
-        if self.determining is not None:
-            return dict(self.determining)
-        return self.options.model_dump(mode="json")
+        """The options that determine content as JSON values, defaults included and secrets left out."""
+        options = self.options.model_dump(mode="json") if self.determining is None else dict(self.determining)
+        return redacted_options(options)
 
-    def code_record(self) -> CodeRecord:
-        """The version of the code that computes this stage."""
-        own = (self.function.partition(":")[0], *self.modules)
+    def code_record(self, further: tuple[str, ...] = ()) -> CodeRecord:
+        """The version of the code that computes this stage, with `further` modules that its inputs bring."""
+        own = (self.function.partition(":")[0], *self.modules, *further)
         return code_record(self.code, own, self.libraries)
 
     def load(self) -> Callable[..., "Outcome"]:

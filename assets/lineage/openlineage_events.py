@@ -42,6 +42,7 @@ from openlineage.client.facet_v2 import (
 
 import headwater
 from headwater.assets.lineage.openlineage import StageRun
+from headwater.assets.redaction import redacted
 from headwater.assets.storage.places import Store
 from headwater.assets.storage.records import CheckRecord, Identity, Record, TableRecord
 from headwater.assets.workspace import Workspace
@@ -139,10 +140,7 @@ def split_url(url: str) -> tuple[str, str]:
 
 def public_text(text: str, workspace: Workspace, store: Store) -> str:
     """A message without places, passwords and secrets of the environment, cut to ``MESSAGE_LENGTH`` characters."""
-    secret = re.compile(r"KEY|SECRET|TOKEN|PASSW|CREDENTIAL", re.IGNORECASE)
-    for name, value in os.environ.items():
-        if secret.search(name) and len(value) >= 6:
-            text = text.replace(value, "***")
+    text = redacted(text)
     for place, name in ((str(store.root), "<store>"), (str(workspace.root), "<workspace>"), (str(Path.home()), "~")):
         text = text.replace(place, name) if len(place) > 1 else text
     text = re.sub(r"(\w+://)[^\s/@'\"]+@", r"\1", text)  # user and password of an address
