@@ -7,6 +7,7 @@ from headwater.assets.evaluation.checks import declared_checks
 from headwater.assets.evaluation.declaration import EvaluationOptions
 from headwater.assets.evaluation.probe_options import ProbingOptions, check_name
 from headwater.assets.stages import Check, Stage
+from headwater.models.backbones.options import DecoderOptions
 
 _READS_EXAMPLES = tuple(f"headwater.assets.sharding.examples.{name}" for name in ("reader", "index", "loader"))
 
@@ -31,7 +32,7 @@ class Evaluation(StageComponent):
             inputs={"checkpoint": str(options.checkpoint), "tokens": f"{options.held_out}/tokens"},
             modules=(
                 *(f"headwater.assets.evaluation.{name}" for name in _LANGUAGE_MODEL),
-                "headwater.models.backbones",
+                *DecoderOptions().modules,
                 "headwater.models.scoring",
                 "headwater.models.generation",
             ),
@@ -59,9 +60,10 @@ class Evaluation(StageComponent):
                 *probing.modules,
                 "headwater.models.probes.protocol",
                 "headwater.models.views.pipeline",
-                "headwater.models.backbones" if checkpoint else "headwater.assets.evaluation.raw_features",
+                *(() if checkpoint else ("headwater.assets.evaluation.raw_features",)),
                 *_READS_EXAMPLES,
             ),
+            modules_of_inputs="headwater.assets.training.networks:network_modules",
             libraries=("torch",),
             checks=_checks(probing),
             pipeline=pipeline,

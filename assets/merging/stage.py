@@ -17,7 +17,8 @@ from headwater.assets.merging.protocol import Ingredient, Merged
 from headwater.assets.stages import Outcome
 from headwater.assets.storage.content import digest_of
 from headwater.assets.storage.records import CheckRecord, Record
-from headwater.assets.training.checkpoints import objectives_of, source_of
+from headwater.assets.training.checkpoints import source_of
+from headwater.assets.training.networks import objectives_of
 from headwater.assets.training.places import STATE
 from headwater.assets.training.promotion import current_checkpoint
 from headwater.models.backbones.building import on_meta

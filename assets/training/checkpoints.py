@@ -14,16 +14,13 @@ from headwater.assets.fitting.tokenizers import FittedTokenizer
 from headwater.assets.storage.places import Store
 from headwater.assets.storage.records import Record
 from headwater.assets.training.declaration import InitOptions
-from headwater.assets.training.parts import BACKBONES, OBJECTIVES
+from headwater.assets.training.networks import backbone_of, objectives_of
 from headwater.assets.training.places import CONSTANT, STATE, milestone
 from headwater.assets.training.promotion import current_checkpoint
 from headwater.assets.training.starting import Source
 from headwater.models.backbones.building import build_backbone
 from headwater.models.backbones.decoder import Decoder
-from headwater.models.backbones.options import BackboneOptions
-from headwater.models.discovery import read
 from headwater.models.hugging_face import export_llama
-from headwater.models.objectives.options import ObjectiveOptions
 from headwater.models.objectives.protocol import Objective
 from headwater.models.objectives.together import Together
 from headwater.models.trainer.state import load, saved_step
@@ -79,19 +76,6 @@ def source_of(
             mend = "let it anneal: recipe.schedule: {kind: infinite, anneal_from: …}."
         raise StageError(f"{record.asset} has no {what} of seed {seed} (its seeds: {seeds}); {mend}")
     return Source(folder, record.asset, backbone_of(record), objectives_of(record))
-
-
-def backbone_of(record: Record) -> BackboneOptions:
-    """The network of a checkpoint, all sizes resolved. (Records once knew decoders alone, under that name.)"""
-    values = record.metrics.get("backbone") or record.metrics["decoder"]
-    found: BackboneOptions = read(values, BACKBONES, BackboneOptions)
-    return found
-
-
-def objectives_of(record: Record) -> dict[str, ObjectiveOptions]:
-    """What a checkpoint was trained by; nothing where it was merged."""
-    objectives = record.metrics.get("objectives", {"": {"kind": "next_token"}} if record.kind == "Training" else {})
-    return {name: read(values, OBJECTIVES, ObjectiveOptions) for name, values in objectives.items()}
 
 
 def open_network(store: Store, record: Record, seed: int, device: str = "cpu", step: int | None = None) -> Network:

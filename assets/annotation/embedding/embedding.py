@@ -9,7 +9,7 @@ from headwater.assets.annotation.by_examples import example_source, on_its_devic
 from headwater.assets.annotation.embedding.options import EmbeddingOptions
 from headwater.assets.annotation.opening import replicate_of
 from headwater.assets.context import StageContext
-from headwater.assets.training.checkpoints import backbone_of
+from headwater.assets.training.networks import backbone_of
 from headwater.models.backbones.building import on_meta
 
 

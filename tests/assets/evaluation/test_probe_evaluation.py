@@ -15,8 +15,10 @@ from headwater.assets.context import StageError
 from headwater.assets.evaluation.probing import _TEST_SAMPLES, REPORT
 from headwater.assets.evaluation.raw_features import RawFeatures
 from headwater.assets.lineage.report import write_report
+from headwater.assets.running import wanted_identity
 from headwater.assets.sharding.examples.reader import ExampleReader
 from headwater.assets.training.checkpoints import open_network
+from headwater.assets.training.networks import network_modules
 from headwater.assets.validation import validate_text, validate_workspace
 from headwater.assets.workspace import Workspace
 from headwater.models.probes.protocol import embed
@@ -37,6 +39,17 @@ def reader_of(lab: Lab) -> ExampleReader:
 
 def measure(lab: Lab, **options):
     return lab.run(probing(**options))["probed/evaluation"].record
+
+
+def test_the_code_of_the_measured_network_counts_and_that_of_others_does_not(languages: Lab):
+    languages.run(classifier())
+    checkpoint = languages.record("told/checkpoint")
+    modules = network_modules(languages.store, {"checkpoint": checkpoint})
+    assert {"headwater.models.backbones.decoder", "headwater.models.objectives.classify"} <= set(modules)
+    assert not any(module == "headwater.models.backbones" or "resnet" in module for module in modules)
+    stage = probing(probes={"first": centroids()}).stages("p")[0]
+    wanted = wanted_identity(stage, languages.store, languages.workspace)
+    assert wanted.code == stage.code_record(modules) != stage.code_record()
 
 
 def test_every_replicate_is_measured_by_every_probe(languages: Lab):
