@@ -5,7 +5,6 @@ bits). Sums do not depend on the order of rows or on how they are split into fil
 """
 
 import hashlib
-import itertools
 import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ import xxhash
 _NULL = np.uint64(0x9E3779B97F4A7C15)
 _LANE = np.uint64(0xD1B54A32D192ED03)
 _MASK = (1 << 64) - 1
+_ENOUGH = 1_000  # values, below which loading the kernel costs more than it saves
 
 
 class ContentSum(NamedTuple):
@@ -130,26 +130,43 @@ def _hash_values(array: pa.Array) -> np.ndarray:
         filled = pc.fill_null(array, False if pa.types.is_boolean(kind) else 0)
         return _mix(np.asarray(filled).astype(np.int64).view(np.uint64))
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return _hash_texts(array)
+        large = array.cast(pa.large_binary())
+        return _hash_spans(large.buffers()[2], _offsets(large))
+    if _is_list_of_numbers(array):
+        width, values = kind.value_type.bit_width // 8, array.values
+        return _hash_spans(values.buffers()[1], (_offsets(array).astype(np.int64) + values.offset) * width)
     return np.fromiter((_hash_object(value) for value in array), dtype=np.uint64, count=len(array))
 
 
-def _hash_texts(array: pa.Array) -> np.ndarray:
-    """Each distinct text is hashed once where texts repeat; the values are those of :func:`_hash_object`."""
-    repeats = pc.count_distinct(array.slice(0, 1000), mode="all").as_py() * 2 < min(len(array), 1000)
-    if repeats:
-        encoded = pc.dictionary_encode(array, null_encoding="encode")
-        return _hash_texts_one_by_one(encoded.dictionary)[encoded.indices.to_numpy()]
-    return _hash_texts_one_by_one(array)
+def _offsets(array: pa.Array) -> np.ndarray:
+    """Where each value of a list or of text begins, and the last one ends."""
+    large = pa.types.is_large_list(array.type) or pa.types.is_large_binary(array.type)
+    stored = np.frombuffer(array.buffers()[1], dtype=np.int64 if large else np.int32)
+    return stored[array.offset : array.offset + len(array) + 1]
 
 
-def _hash_texts_one_by_one(array: pa.Array) -> np.ndarray:
-    large = array.cast(pa.large_binary())
-    offsets = np.frombuffer(large.buffers()[1], dtype=np.int64)[large.offset : large.offset + len(large) + 1].tolist()
-    data = memoryview(large.buffers()[2] or b"")
+def _is_list_of_numbers(array: pa.Array) -> bool:
+    """Whether every list is a run of bytes as it lies in memory."""
+    if not (pa.types.is_list(array.type) or pa.types.is_large_list(array.type)):
+        return False
+    kind = array.type.value_type
+    return (pa.types.is_integer(kind) or pa.types.is_floating(kind)) and array.values.null_count == 0
+
+
+def _hash_spans(buffer: pa.Buffer | None, offsets: np.ndarray) -> np.ndarray:
+    """XXH3 of each run of bytes between two offsets; short ones in a kernel where there are enough to load it for."""
+    hashes = np.zeros(len(offsets) - 1, dtype=np.uint64)
+    data = memoryview(buffer or b"")
+    longer = np.arange(len(hashes))
+    if len(hashes) >= _ENOUGH:
+        from headwater.assets.storage.hashing_kernels import LONGEST, hash_short
+
+        short = hash_short(np.frombuffer(data, dtype=np.uint8), np.ascontiguousarray(offsets, dtype=np.int64), hashes)
+        longer = np.flatnonzero(np.diff(offsets) > LONGEST) if short < len(hashes) else longer[:0]
+    starts, ends = offsets[longer].tolist(), offsets[longer + 1].tolist()
     digest = xxhash.xxh3_64_intdigest
-    hashes = (digest(data[start:end]) for start, end in itertools.pairwise(offsets))
-    return np.fromiter(hashes, dtype=np.uint64, count=len(array))
+    hashes[longer] = np.fromiter(map(digest, map(data.__getitem__, map(slice, starts, ends))), np.uint64, len(longer))
+    return hashes
 
 
 def _hash_object(value: pa.Scalar) -> int:
