@@ -8,6 +8,8 @@ import json
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
 os.environ.setdefault("LANCE_LOG", "error")
@@ -25,6 +27,9 @@ from headwater.assets.storage.content import ContentSum, content_of, hashed_colu
 FORMAT: Literal["2.1"] = "2.1"  # Lance's file format; stable row ids can only be chosen when a table is created
 
 Positions = npt.NDArray[np.int64]  # of rows within a version, in table order
+
+# What Lance keeps of all tables read in this process, over the life of any of them: footers of data files, indexes.
+_session = lance.Session(metadata_cache_size_bytes=256 << 20, index_cache_size_bytes=1 << 30)
 
 
 def write_part(
@@ -70,13 +75,11 @@ def refresh_parts(url: str, base: int, removed: Positions, fragments: Sequence[s
     if table.latest_version != base:
         table.restore()
     if len(gone):
-        table = lance.dataset(url)
         table.delete(f"_rowid IN ({','.join(map(str, gone))})")
     if fragments:
-        found = [FragmentMetadata.from_json(text) for text in fragments]
-        version = lance.dataset(url).version
-        return lance.LanceDataset.commit(url, lance.LanceOperation.Append(found), read_version=version).version
-    return lance.dataset(url).version
+        appended = lance.LanceOperation.Append([FragmentMetadata.from_json(text) for text in fragments])
+        table = lance.LanceDataset.commit(table, appended, read_version=table.version)
+    return int(table.version)
 
 
 def _row_ids(table: "lance.LanceDataset", positions: Positions) -> list[int]:
@@ -134,13 +137,45 @@ def version_exists(url: str, version: int) -> bool:
 
 
 def open_table(url: str, version: int) -> "lance.LanceDataset":
-    """The table as it was at a version (readable by DuckDB, pandas and Ray Data as it is).
+    """The table as it was at a version (readable by DuckDB, pandas and Ray Data as it is), for this caller alone.
+
+    A version never changes, so that those opened last stay open; a local one is known again by its manifest.
 
     Raises:
         FileNotFoundError: the table or that version is not there.
     """
+    manifest = _manifest(url, version)
+    if manifest is None:
+        return _open(url, version, _session)
+    return _kept_open(url, version, manifest).checkout_version(version)
+
+
+def open_afresh(url: str, version: int) -> "lance.LanceDataset":
+    """The same with nothing remembered of its files: for whoever checks what is on the disk.
+
+    Raises:
+        FileNotFoundError: the table or that version is not there.
+    """
+    return _open(url, version, None)
+
+
+@lru_cache(maxsize=32)
+def _kept_open(url: str, version: int, manifest: tuple[int, ...]) -> "lance.LanceDataset":
+    return _open(url, version, _session)
+
+
+def _manifest(url: str, version: int) -> tuple[int, ...] | None:
+    """What tells a version's manifest from that of another table made later in its place; None where none is seen."""
     try:
-        return lance.dataset(url, version=version)
+        found = Path(url, "_versions", f"{2**64 - 1 - version:020d}.manifest").stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _open(url: str, version: int, session: "lance.Session | None") -> "lance.LanceDataset":
+    try:
+        return lance.dataset(url, version=version, session=session)
     except (ValueError, OSError) as error:
         raise FileNotFoundError(f"{url} has no version {version}: {str(error).splitlines()[0]}") from error
 

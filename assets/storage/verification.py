@@ -18,7 +18,7 @@ from headwater.assets.storage.content import ContentSum, content_id, content_of,
 from headwater.assets.storage.gc_kept import consumed
 from headwater.assets.storage.places import Place, Store
 from headwater.assets.storage.records import Record
-from headwater.assets.storage.tables import open_table
+from headwater.assets.storage.tables import open_afresh, open_table
 
 _CHUNK_BYTES = 4 << 20
 _BATCH_ROWS = 1024
@@ -147,7 +147,7 @@ def _table_problem(place: Place, version: Version, content: str, advance: Advanc
     """What is wrong with a version, and its data files that are, or may be, damaged."""
     try:
         missing = missing_files(place, version.table, version.number)
-        table = open_table(place.table(version.table), version.number)
+        table = open_afresh(place.table(version.table), version.number)
     except FileNotFoundError:
         return "the version cannot be opened", frozenset()
     if missing:

@@ -1,5 +1,8 @@
 """Tables: fragments become visible by one commit, and a version stays what it was."""
 
+import shutil
+from pathlib import Path
+
 import duckdb
 import numpy as np
 import pyarrow as pa
@@ -50,6 +53,37 @@ def test_an_earlier_version_keeps_its_rows(url):
     assert [read_table(url, v)["n"].to_pylist() for v in (one, two, empty)] == [[1], [2, 3], []]
     with pytest.raises(FileNotFoundError, match="no version 99"):
         open_table(url, 99)
+
+
+def test_a_table_made_anew_in_the_same_folder_is_not_taken_for_the_one_before(url):
+    for numbers in ([1, 2], [3, 4], [5]):
+        version = commit_parts(url, SCHEMA, write_part(url, SCHEMA, [rows(*numbers)])[0])
+        assert version == 1
+        assert read_table(url, version)["n"].to_pylist() == numbers
+        shutil.rmtree(url)
+    with pytest.raises(FileNotFoundError, match="no version 1"):
+        open_table(url, 1)
+
+
+def test_a_version_that_was_cleaned_away_is_not_remembered(url):
+    old = commit_parts(url, SCHEMA, write_part(url, SCHEMA, [rows(1)])[0])
+    new = commit_parts(url, SCHEMA, write_part(url, SCHEMA, [rows(2)])[0])
+    assert open_table(url, old).count_rows() == 1
+    next(path for path in Path(url, "_versions").iterdir() if path.name == f"{2**64 - 1 - old:020d}.manifest").unlink()
+    with pytest.raises(FileNotFoundError, match=f"no version {old}"):
+        open_table(url, old)
+    assert read_table(url, new)["n"].to_pylist() == [2]
+
+
+def test_an_opened_version_changes_for_none_but_its_holder(url):
+    version = commit_parts(url, SCHEMA, write_part(url, SCHEMA, [rows(1, 2, 3)])[0])
+    mine = open_table(url, version)
+    mine.delete("n = 2")
+    assert mine.count_rows() == 2
+    assert mine.version == open_table(url, version).latest_version == version + 1
+    assert open_table(url, version).count_rows() == 3
+    open_table(url, version).restore()
+    assert [read_table(url, v)["n"].to_pylist() for v in (1, 2, 3)] == [[1, 2, 3], [1, 3], [1, 2, 3]]
 
 
 def test_an_empty_table_has_its_schema(url):
