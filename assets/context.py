@@ -5,6 +5,7 @@ committed at the end. A stage that finds an earlier output of the same recipe (`
 what is new and says which rows of the earlier tables go.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,14 +13,15 @@ from typing import Any
 
 import pyarrow as pa
 
+from headwater.assets.compute.cost import Cost, Meter, megabytes_per_second
 from headwater.assets.compute.executor import Executor
-from headwater.assets.compute.progress import Progress
+from headwater.assets.compute.progress import Progress, quantity
 from headwater.assets.stages import Stage
 from headwater.assets.storage.attempts import Attempt, Part, combined, part_name
 from headwater.assets.storage.changes import Changes, changes
 from headwater.assets.storage.content import ContentSum, digest_of
 from headwater.assets.storage.places import Place, Store
-from headwater.assets.storage.records import Record, TableRecord, pinned
+from headwater.assets.storage.records import Record, StepRecord, TableRecord, pinned
 from headwater.assets.storage.tables import Positions, commit_parts, content_at, refresh_parts, write_part
 from headwater.assets.workspace import Workspace
 
@@ -43,17 +45,20 @@ class WritePartition:
 
     def __call__(self, item: Any) -> Part:
         """Computes one partition; memory is bounded by ``FLUSH_BYTES`` per table and one batch."""
-        part = Part()
+        part, meter = Part(), Meter()
         held: dict[str, list[pa.RecordBatch]] = {name: [] for name in self.urls}
-        for name, value in self.function(item):
-            if name == "figures":
-                part.figures = value
-                continue
-            held[name].append(value)
-            if sum(batch.nbytes for batch in held[name]) > FLUSH_BYTES:
+        with meter.running():
+            for name, value in self.function(item):
+                if name == "figures":
+                    part.figures = value
+                    continue
+                held[name].append(value)
+                meter.count(name, value)
+                if sum(batch.nbytes for batch in held[name]) > FLUSH_BYTES:
+                    self._flush(part, name, held)
+            for name in self.urls:
                 self._flush(part, name, held)
-        for name in self.urls:
-            self._flush(part, name, held)
+        part.cost = meter.cost
         return part
 
     def _flush(self, part: Part, name: str, held: dict[str, list[pa.RecordBatch]]) -> None:
@@ -82,6 +87,7 @@ class StageContext:
     executor: Executor
     log: Callable[[str], None] | None = None
     base: Record | None = None
+    steps: list[StepRecord] = field(default_factory=list)  # what the steps of this run did and cost
     place: Place = field(init=False)
 
     def __post_init__(self) -> None:
@@ -168,16 +174,33 @@ class StageContext:
         left = [n for n in range(len(items)) if n not in parts]
         size = list(sizes) if sizes is not None else [1.0] * len(items)
         write = WritePartition(function, {name: self.place.table(name) for name in schemas}, dict(schemas))
+        done, begun = Cost(), time.perf_counter()
         with self.progress(sum(size), unit, start=sum(size[n] for n in parts)) as bar:
-            for index, part in self.executor.map(write, [items[n] for n in left]):
+            for index, part in self.executor.map(write, [items[n] for n in left], bar.advance_nothing):
                 attempt.finish(names[left[index]], part)
                 parts[left[index]] = part
-                bar.advance(size[left[index]])
+                done = done.plus(part.cost)
+                bar.advance(size[left[index]], note=_pace(done, time.perf_counter() - begun, unit))
+        self._note_step(step, left, len(items), done, time.perf_counter() - begun)
         ordered = [parts[n] for n in range(len(items))]
         figures = [part.figures for part in ordered]
         removed = keeping(figures) if callable(keeping) else keeping or {}
         tables = {name: self._commit(name, schema, ordered, removed.get(name)) for name, schema in schemas.items()}
         return tables, figures
+
+    def _note_step(self, step: str, left: list[int], parts: int, cost: Cost, seconds: float) -> None:
+        self.steps.append(
+            StepRecord(
+                step=step,
+                parts=len(left),
+                taken_over=parts - len(left),
+                rows=cost.rows,
+                megabytes=round(cost.text_bytes / 1e6, 3),
+                seconds=round(seconds, 3),
+                cpu_seconds=round(cost.cpu, 3),
+                peak_megabytes=round(cost.peak / 1e6),
+            )
+        )
 
     def write_table(self, name: str, rows: pa.Table, content: ContentSum | None = None) -> TableRecord:
         """Writes a table computed in this process; ``content`` spares hashing the rows where it is known."""
@@ -206,6 +229,14 @@ class StageContext:
         before = self.base.tables[name]
         content = before.sum.minus(content_at(url, before.version, removed)).plus(content)
         return TableRecord.of(refresh_parts(url, before.version, removed, fragments), content, columns)
+
+
+def _pace(done: Cost, seconds: float, unit: str) -> str:
+    """The throughput that a bar does not show by itself: of text beside one of documents, and the other way round."""
+    if unit == "MB":
+        return f"{quantity(done.rows / max(seconds, 1e-9))} rows/s" if done.rows else ""
+    megabytes = megabytes_per_second(done, seconds)
+    return f"{quantity(megabytes)} MB/s" if megabytes else ""
 
 
 def consumed_record(store: Store, record: Record, role: str) -> Record:

@@ -1,16 +1,17 @@
 """Stages as Dagster assets: keys, groups, checks, versions, and metadata that people can read on the asset's page."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from headwater.assets.markdown import markdown_table
 from headwater.assets.plots import as_markdown_image
 from headwater.assets.stages import Stage
 from headwater.assets.storage.content import digest_of
 from headwater.assets.storage.places import Store
-from headwater.assets.storage.records import CheckRecord, Record
+from headwater.assets.storage.records import CheckRecord, Record, StepRecord
 from headwater.assets.withdrawal.blocklist import ASSET as WITHDRAWALS
 from headwater.assets.workspace import find_workspace
 
@@ -147,9 +148,51 @@ def page(store: Store, record: Record) -> dict[str, Any]:
     metadata |= {title: dg.MetadataValue.md(text) for title, text in _plots(store, record)}
     metadata |= {name: value for name, value in record.metrics.items() if isinstance(value, int | float | str)}
     metadata["seconds"] = record.execution.seconds
+    metadata |= _throughput(record.execution.steps)
     metadata["engine"] = f"{record.execution.engine}, {record.execution.workers} workers"
     metadata["record"] = dg.MetadataValue.path(f"{record.asset}/record.json")
     return metadata
+
+
+def _throughput(steps: Sequence[StepRecord]) -> dict[str, Any]:
+    """Each step's throughput as a table; of the one that took longest also as numbers, which the page can plot."""
+    if not steps:
+        return {}
+    rows = [_step_cells(step) for step in steps]
+    header = [
+        "step",
+        "parts",
+        "taken over",
+        "rows",
+        "rows/s",
+        "MB/s of text",
+        "seconds",
+        "CPU s",
+        "peak MB of a worker",
+    ]
+    longest = max(steps, key=lambda step: step.seconds)
+    told: dict[str, Any] = {"steps": dg.MetadataValue.md(markdown_table(header, rows))}
+    if longest.rows and longest.seconds:
+        told["rows per second"] = round(longest.rows / longest.seconds, 1)
+    if longest.megabytes and longest.seconds:
+        told["MB per second"] = round(longest.megabytes / longest.seconds, 3)
+    return told
+
+
+def _step_cells(step: StepRecord) -> list[str]:
+    seconds = max(step.seconds, 1e-3)
+    rate = f"{step.rows / seconds:,.0f}" if step.rows else ""
+    text = f"{step.megabytes / seconds:,.2f}" if step.megabytes else ""
+    counts = [f"{count:,}" for count in (step.parts, step.taken_over, step.rows)]
+    return [
+        step.step,
+        *counts,
+        rate,
+        text,
+        f"{step.seconds:.1f}",
+        f"{step.cpu_seconds:.1f}",
+        f"{step.peak_megabytes:,}",
+    ]
 
 
 def _plots(store: Store, record: Record) -> Iterable[tuple[str, str]]:

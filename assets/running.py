@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import headwater
-from headwater.assets.compute.executor import Executor, executor_for
+from headwater.assets.compute.executor import executor_for
 from headwater.assets.compute.failures import is_full_disk
 from headwater.assets.context import Rebuild, StageContext, StageError
 from headwater.assets.lineage.openlineage import observed, settle_dead_run, told_if_refused
@@ -274,7 +274,7 @@ def _compute(
         checks=outcome.checks,
         markdown=outcome.markdown,
         plots=plots,
-        execution=_execution(executor, workspace, started, time.perf_counter() - clock, run),
+        execution=_execution(context, started, time.perf_counter() - clock, run),
     )
 
 
@@ -309,8 +309,9 @@ def _store_plots(context: StageContext, plots: Mapping[str, str]) -> dict[str, s
     return stored
 
 
-def _execution(executor: Executor, workspace: Workspace, started: str, seconds: float, run: str | None) -> Execution:
-    commit, dirty = _git_state(workspace.root)
+def _execution(context: StageContext, started: str, seconds: float, run: str | None) -> Execution:
+    executor, root = context.executor, context.workspace.root
+    commit, dirty = _git_state(root)
     return Execution(
         started=started,
         seconds=round(seconds, 3),
@@ -322,8 +323,9 @@ def _execution(executor: Executor, workspace: Workspace, started: str, seconds: 
         threads=os.cpu_count() or 1,
         git_commit=commit,
         git_dirty=dirty,
-        lock=_lock_hash(workspace.root),
+        lock=_lock_hash(root),
         run=run,
+        steps=tuple(context.steps),
     )
 
 

@@ -43,8 +43,13 @@ class Executor(Protocol):
     name: str
     workers: int
 
-    def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result]]:
-        """Yields (index of the item, result) as results arrive; the first failure is raised."""
+    def map(
+        self, function: Callable[[Item], Result], items: Sequence[Item], waiting: Callable[[], None] | None = None
+    ) -> Iterator[tuple[int, Result]]:
+        """Yields (index of the item, result) as results arrive; the first failure is raised.
+
+        ``waiting`` is called now and then while others compute and nothing arrives.
+        """
         ...
 
 
@@ -54,7 +59,9 @@ class LocalExecutor:
     name = "local"
     workers = 1
 
-    def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result]]:
+    def map(
+        self, function: Callable[[Item], Result], items: Sequence[Item], waiting: Callable[[], None] | None = None
+    ) -> Iterator[tuple[int, Result]]:
         """See :class:`Executor`."""
         for index, item in enumerate(items):
             yield index, function(item)
@@ -69,7 +76,9 @@ class RayExecutor:
         self.options = options
         self.workers = options.workers or _cpus()
 
-    def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result]]:
+    def map(
+        self, function: Callable[[Item], Result], items: Sequence[Item], waiting: Callable[[], None] | None = None
+    ) -> Iterator[tuple[int, Result]]:
         """See :class:`Executor`.
 
         Raises:
@@ -81,24 +90,26 @@ class RayExecutor:
         ray = start_ray(self.options)
         task = ray.remote(_apply).options(**self._demands())
         shared = ray.put(function)
-        waiting: dict[Any, int] = {}
+        under_way: dict[Any, int] = {}
         upcoming = iter(enumerate(items))
         patience = _Patience(ray, self._demands(), 0 if _is_own(self.options) else PATIENCE_SECONDS)
         try:
             while True:
                 for index, item in upcoming:
-                    waiting[task.remote(shared, item)] = index
-                    if len(waiting) >= 2 * self.workers:
+                    under_way[task.remote(shared, item)] = index
+                    if len(under_way) >= 2 * self.workers:
                         break
-                if not waiting:
+                if not under_way:
                     return
-                done, _ = ray.wait(list(waiting), num_returns=1, timeout=LOOK_SECONDS)
+                done, _ = ray.wait(list(under_way), num_returns=1, timeout=LOOK_SECONDS)
                 if done:
-                    yield waiting.pop(done[0]), _result(ray, done[0])
-                else:
-                    patience.look()
+                    yield under_way.pop(done[0]), _result(ray, done[0])
+                    continue
+                patience.look()
+                if waiting is not None:
+                    waiting()
         finally:
-            for reference in waiting:
+            for reference in under_way:
                 ray.cancel(reference, force=True)
 
     def _demands(self) -> dict[str, Any]:

@@ -102,6 +102,10 @@ class Progress:
         self.done += amount
         self._look(note)
 
+    def advance_nothing(self) -> None:
+        """Show that time passes where no unit has come to its end."""
+        self._look(None)
+
     def update(self, done: float | None = None, total: float | None = None, note: str | None = None) -> None:
         """Set what is done, what there is, or the note."""
         if done is not None:

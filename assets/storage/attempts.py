@@ -8,28 +8,31 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from headwater.assets.compute.cost import Cost
 from headwater.assets.storage.content import ContentSum, digest_of, total
 from headwater.assets.storage.places import Place
 
 
 @dataclass
 class Part:
-    """What one partition wrote: fragments and content per table, and any figures it counted."""
+    """What one partition wrote: fragments and content per table, any figures it counted, and what it cost."""
 
     fragments: dict[str, list[str]] = field(default_factory=dict)
     content: dict[str, ContentSum] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
+    cost: Cost = field(default_factory=Cost)
 
     def to_json(self) -> str:
         """The part as JSON text."""
-        return json.dumps({"fragments": self.fragments, "content": self.content, "figures": self.figures})
+        data = {"fragments": self.fragments, "content": self.content, "figures": self.figures, "cost": self.cost}
+        return json.dumps(data)
 
     @classmethod
     def from_json(cls, text: str) -> "Part":
         """Reads what :meth:`to_json` wrote."""
         data = json.loads(text)
         content = {name: ContentSum(*values) for name, values in data["content"].items()}
-        return cls(data["fragments"], content, data["figures"])
+        return cls(data["fragments"], content, data["figures"], Cost(*data["cost"]))
 
 
 class Attempt:

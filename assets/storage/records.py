@@ -99,6 +99,23 @@ class Identity(_Model):
         return digest_of([self.asset, self.options, self.code.model_dump()])
 
 
+class StepRecord(_Model):
+    """What one step of a stage did: partitions computed and taken over from a killed run, and what they cost.
+
+    `rows` came out of it and `megabytes` of text with them (0 where it tells of none); `cpu_seconds` are of all workers
+    and `peak_megabytes` of the one that held most.
+    """
+
+    step: str
+    parts: int
+    taken_over: int
+    rows: int
+    megabytes: float
+    seconds: float
+    cpu_seconds: float
+    peak_megabytes: int
+
+
 class Execution(_Model):
     """How an output came to be; never part of an identity."""
 
@@ -114,6 +131,7 @@ class Execution(_Model):
     git_dirty: bool | None = None
     lock: str | None = None  # SHA-256 of the file that pins every package
     run: str | None = None  # Dagster's run id
+    steps: tuple[StepRecord, ...] = ()
 
 
 class Record(_Model):
