@@ -1,6 +1,5 @@
 """signals and curated: measure every document once, then decide by rules over what was measured."""
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,11 +22,12 @@ from headwater.assets.schemas import DECISIONS, DOCUMENTS, MEDIA_DOCUMENTS, MEDI
 from headwater.assets.stages import Outcome, Stage
 from headwater.assets.storage.content import digest_of
 from headwater.assets.storage.records import CheckRecord, Record, TableRecord
-from headwater.assets.storage.tables import Positions, read_table, take_rows
+from headwater.assets.storage.tables import Positions, open_table, read_table, take_rows
 from headwater.assets.workspace import Workspace
 
 # A decision ledger that later stages add to: which text was decided on, and which stage dropped it.
 LEDGER = pa.schema([*DECISIONS, pa.field("stage", pa.string()), pa.field("content_id", pa.string(), nullable=False)])
+SUMMARY_VALUES = 8_000_000  # of signals that are read at once for the summary: 64 MB
 _ORIGIN = ["doc_id", "kept", "rule", "value", "threshold", "detail", "content_id", "format", "url", "license"]
 
 
@@ -117,15 +117,22 @@ def _measure(task: ChunkTask) -> Iterator[tuple[str, Any]]:
 
 
 def _signal_summary(context: StageContext, outcome: Outcome) -> str:
-    table = read_table(context.place.table("signals"), outcome.tables["signals"].version)
+    stored = context.place.table("signals"), outcome.tables["signals"].version
+    numeric = [field for field in open_table(*stored).schema if _is_number(field.type)]
+    at_once = max(SUMMARY_VALUES // max(outcome.tables["signals"].rows, 1), 1)
     rows = []
-    for field in table.schema:
-        if not (pa.types.is_floating(field.type) or pa.types.is_integer(field.type)):
-            continue
-        low, middle, high = (pc.quantile(table[field.name], q=[0.05, 0.5, 0.95]).to_pylist() or [None] * 3)[:3]
-        meaning = (field.metadata or {}).get(b"description", b"").decode()
-        rows.append([field.name, *(_short(value) for value in (low, middle, high)), meaning])
+    for first in range(0, len(numeric), at_once):
+        columns = numeric[first : first + at_once]
+        table = read_table(*stored, columns=[field.name for field in columns])
+        for field in columns:
+            low, middle, high = (pc.quantile(table[field.name], q=[0.05, 0.5, 0.95]).to_pylist() or [None] * 3)[:3]
+            meaning = (field.metadata or {}).get(b"description", b"").decode()
+            rows.append([field.name, *(_short(value) for value in (low, middle, high)), meaning])
     return markdown_table(["signal", "5 %", "median", "95 %", "meaning"], rows)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_floating(kind) or pa.types.is_integer(kind)
 
 
 def _short(value: float | None) -> str:
@@ -231,8 +238,9 @@ def _source(rule: Rule | None) -> str:
 
 def drop_reasons(decisions: pa.Table, stage: str) -> list[tuple[str, int]]:
     """(rule, documents) that a stage dropped, most frequent first."""
-    own = decisions.filter(pc.equal(decisions["stage"], stage))
-    return Counter(own["rule"].to_pylist()).most_common()
+    counted = pc.value_counts(decisions["rule"].filter(pc.equal(decisions["stage"], stage)))
+    reasons = zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True)
+    return sorted(reasons, key=lambda reason: -reason[1])
 
 
 def decision_metrics(decisions: pa.Table, stage: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headwater.assets.curation.signals.compiled import ALPHABETIC, NUMERIC, SPACE, character_classes
+from headwater.assets.curation.signals.compiled import ALPHABETIC, DECIMAL, NUMERIC, SPACE, character_classes
 from headwater.assets.deduplication.buckets import first_at_least
 from headwater.assets.deduplication.normalise import ALONE, SEPARATOR, WORD, character_tables
 from headwater.assets.deduplication.normalise import SPACE as SPACE_BETWEEN
@@ -63,6 +63,7 @@ def test_character_classes_are_those_of_python():
         if point < 0x40000:
             kind = SPACE if character.isspace() else NUMERIC if character.isalnum() else 0
             kind = ALPHABETIC if character.isalpha() else kind
+            kind |= DECIMAL if character.isdecimal() else 0
         assert classes[point] == kind
 
 

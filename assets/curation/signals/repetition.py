@@ -7,6 +7,7 @@ import numpy as np
 
 from headwater.assets.curation.signals import lines as li
 from headwater.assets.curation.signals import words as w
+from headwater.assets.curation.signals.grams import DUPLICATE_GRAMS, TOP_GRAMS
 from headwater.assets.curation.signals.prose import ratio
 
 
@@ -16,9 +17,9 @@ def repetition_signals(words: np.ndarray, repeats: np.ndarray, lines: np.ndarray
     shares = {
         # Occurrences of a top n-gram may overlap ("a a a"), so that their characters can exceed the text's.
         f"top_{n}_gram_char_fraction": np.minimum(ratio(repeats[:, n - 2], chars), 1.0)
-        for n in w.TOP_GRAMS
+        for n in TOP_GRAMS
     }
-    shares |= {f"duplicate_{n}_gram_char_fraction": ratio(repeats[:, n - 2], chars) for n in w.DUPLICATE_GRAMS}
+    shares |= {f"duplicate_{n}_gram_char_fraction": ratio(repeats[:, n - 2], chars) for n in DUPLICATE_GRAMS}
     return {
         "duplicate_line_fraction": ratio(lines[:, li.REPEATED], lines[:, li.FILLED]),
         "duplicate_line_char_fraction": ratio(lines[:, li.REPEATED_CHARS], lines[:, li.FILLED_CHARS]),

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from headwater.assets.curation.measure import curate, measure, signal_schema
 from headwater.assets.curation.options import CurationOptions, required_signals
+from headwater.assets.curation.signals import grams, words
+from headwater.assets.curation.signals.compiled import character_classes, texts_of
 from headwater.assets.curation.signals.language import detect_languages
 
 EVERYTHING = CurationOptions.model_validate(
@@ -289,3 +291,21 @@ def test_rows_that_do_not_belong_together_are_refused():
         measure(documents_of(["a", "b"]), ledger_of(1), EVERYTHING)
     with pytest.raises(ValueError, match="repaired are missing"):
         measure(documents_of(["a"]), ledger_of(1), CurationOptions())
+
+
+def test_a_text_counted_in_parts_has_the_same_repetition(monkeypatch):
+    text = " ".join(str(at * at % 977) for at in range(4000)) + " again and again and again" * 50
+    (whole,) = measured([text])
+    part = grams.PART
+    texts = texts_of(pa.array([text, "a b a b", text], pa.large_string()))
+    monkeypatch.setattr(grams, "PART", 1 << 9)
+    small = {name: getattr(grams, name).py_func for name in ("count_repeats", "_tally")}
+    monkeypatch.setattr(grams, "_tally", small["_tally"])
+    monkeypatch.setattr(words, "count_repeats", small["count_repeats"])
+    monkeypatch.setattr(words, "PART", grams.PART)
+    counts, repeats = words._scan.py_func(
+        texts.data, texts.offsets, character_classes(), words._PACKED_STOP_WORDS, texts.longest, True
+    )
+    assert (repeats[0] == words.scan_words(texts, repetition=True)[1][0]).all()
+    assert part > 4000 > grams.PART
+    assert whole["top_2_gram_char_fraction"] == pytest.approx(repeats[0, 0] / counts[0, words.WORD_CHARS])
