@@ -11,6 +11,7 @@ another arrived. Places are unique within a source, and with them the ids, also 
 
 import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -145,9 +146,10 @@ def read_partition(
     size = 0
     for file in files:
         source = sources[file.source]
+        rows = LedgerRows(source, file, held_out, limits)
         for record in read_file(source, file, limits):
             packed = None if record.arrays is None else pack(record.arrays)
-            row = ledger_row(source, file, record, held_out, limits, packed)
+            row = rows.row(record, packed)
             ledger.append(row)
             if record.text is not None:
                 own = {"doc_id": row["doc_id"], "content_id": row["content_id"], "text": record.text}
@@ -169,41 +171,44 @@ def _batches(
     )
 
 
-def ledger_row(
-    source: Source,
-    file: SourceFile,
-    record: ReadRecord,
-    held_out: HeldOut,
-    limits: ReadLimits,
-    packed: bytes | None = None,
-) -> dict[str, Any]:
-    """The ledger row of one record: the columns of RAW_LEDGER. `packed` are its arrays where it has any."""
-    uri = well_formed(f"{file.uri}#{record.key}" if record.key else file.uri)
-    text = None if record.text is None else record.text.encode()
-    fields = record.fields
-    group = well_formed(fields.get("group") or file.group or file.uri)
-    is_large = record.rule == "too_large"
-    unit = {"group": group, "file": well_formed(file.uri), "document": uri}[held_out.group]
-    return {
-        "doc_id": doc_id(source.name, uri, text, fields, packed),
-        "content_id": content_id(text or b"", packed),
-        "source": source.name,
-        "uri": uri,
-        "group": group,
-        "split": split_of(unit, held_out),
-        "modality": source.modality,
-        "format": format_of(source, file.uri),
-        "url": fields.get("url"),
-        "license": fields.get("license") or file.license or source.license,
-        "date": fields.get("date") or (iso_date(source.date) or source.date),
-        "bytes": len(text or b"") + payload_bytes(record.arrays or {}),
-        "meta": canonical_json(fields["meta"]) if fields.get("meta") else None,
-        "kept": record.rule is None,
-        "rule": record.rule,
-        "value": float(record.raw_bytes) if is_large else None,
-        "threshold": float(limits.max_bytes) if is_large else None,
-        "detail": None if record.detail is None else well_formed(record.detail),
-    }
+class LedgerRows:
+    """Makes the ledger rows of one file's records: the columns of RAW_LEDGER. What all of them share is found once."""
+
+    def __init__(self, source: Source, file: SourceFile, held_out: HeldOut, limits: ReadLimits) -> None:
+        self._source, self._file, self._held_out, self._limits = source, file, held_out, limits
+        self._uri = well_formed(file.uri)
+        self._group = well_formed(file.group or file.uri)
+        self._splits = lru_cache(maxsize=64)(partial(split_of, held_out=held_out))
+        self._shared = {"source": source.name, "modality": source.modality, "format": format_of(source, file.uri)}
+        self._license = file.license or source.license
+        self._date = iso_date(source.date) or source.date
+
+    def row(self, record: ReadRecord, packed: bytes | None = None) -> dict[str, Any]:
+        """The row of one record. `packed` are its arrays where it has any."""
+        uri = well_formed(f"{self._file.uri}#{record.key}") if record.key else self._uri
+        text = None if record.text is None else record.text.encode()
+        fields = record.fields
+        group = well_formed(fields["group"]) if fields.get("group") else self._group
+        is_large = record.rule == "too_large"
+        unit = {"group": group, "file": self._uri, "document": uri}[self._held_out.group]
+        return {
+            **self._shared,
+            "doc_id": doc_id(self._source.name, uri, text, fields, packed),
+            "content_id": content_id(text or b"", packed),
+            "uri": uri,
+            "group": group,
+            "split": self._splits(unit),
+            "url": fields.get("url"),
+            "license": fields.get("license") or self._license,
+            "date": fields.get("date") or self._date,
+            "bytes": len(text or b"") + (payload_bytes(record.arrays) if record.arrays else 0),
+            "meta": canonical_json(fields["meta"]) if fields.get("meta") else None,
+            "kept": record.rule is None,
+            "rule": record.rule,
+            "value": float(record.raw_bytes) if is_large else None,
+            "threshold": float(self._limits.max_bytes) if is_large else None,
+            "detail": None if record.detail is None else well_formed(record.detail),
+        }
 
 
 def doc_id(source: str, uri: str, text: bytes | None, fields: Mapping[str, Any], packed: bytes | None = None) -> str:

@@ -86,11 +86,8 @@ def content_id(text: bytes, packed: bytes | None = None) -> str:
 
 def framed_digest(*parts: bytes) -> str:
     """32 hexadecimal digits of blake2b over the parts, each preceded by its length: no two lists give equal bytes."""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little"))
-        digest.update(part)
-    return digest.hexdigest()
+    framed = b"".join([piece for part in parts for piece in (len(part).to_bytes(8, "little"), part)])
+    return hashlib.blake2b(framed, digest_size=16).hexdigest()
 
 
 def digest_of(value: Any) -> str:

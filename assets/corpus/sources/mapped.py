@@ -16,6 +16,9 @@ def fields_of(record: Mapping[str, Any], options: RecordFields) -> dict[str, Any
     A date that cannot be understood goes to meta as it is written, rather than being guessed at.
     """
     fields: dict[str, Any] = {}
+    named = options.url_field or options.license_field or options.group_field or options.date_field
+    if not named and not options.meta_fields:
+        return fields
     meta = {name: jsonable(record[name]) for name in options.meta_fields if record.get(name) is not None}
     for name in _STRING_FIELDS:
         value = record.get(getattr(options, f"{name}_field") or "")

@@ -99,6 +99,8 @@ def decode(raw: bytes, errors: EncodingErrors, start: int = 0, encoding: str = "
 
 def well_formed(text: str) -> str:
     """The text with U+FFFD in place of lone surrogates, which UTF-8 cannot express."""
+    if text.isascii():  # known without looking at the characters
+        return text
     try:
         text.encode()
         return text
@@ -131,6 +133,8 @@ def _spelled_character(match: re.Match[str]) -> str:
 
 def checked(text: str, errors: EncodingErrors) -> str:
     """The text if UTF-8 can express it; a lone surrogate is replaced, or refused with Undecodable."""
+    if text.isascii():
+        return text
     try:
         text.encode()
         return text
