@@ -20,6 +20,7 @@ from typing import NamedTuple
 import headwater
 from headwater.assets.compute.executor import executor_for
 from headwater.assets.compute.failures import is_full_disk
+from headwater.assets.compute.memory import give_back_memory
 from headwater.assets.context import Rebuild, StageContext, StageError
 from headwater.assets.lineage.openlineage import observed, settle_dead_run, told_if_refused
 from headwater.assets.redaction import redact_error, redacted
@@ -123,6 +124,7 @@ def run_stage(
             place.forget_damage(record.digest)
             finish(record)
         clear_attempts(place)
+        give_back_memory()
         return RunResult(record, reused=False)
 
 

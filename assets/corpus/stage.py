@@ -213,44 +213,56 @@ def _chunks_table(chunks: list[list[int]]) -> pa.Table:
 
 
 def _describe(context: StageContext, outcome: Outcome, files: dict[str, int]) -> None:
-    ledger = _ledger_columns(context, outcome)
-    kept = ledger.filter(ledger["kept"])
-    dropped = ledger.filter(pc.invert(ledger["kept"]))
-    left_out = Counter(ledger.filter(pc.invert(ledger["kept"]))["rule"].to_pylist())
+    counts, example = _tally(context, outcome)
+    kept = counts.filter(counts["kept"])
+    left_out = Counter(dict(_sums(counts.filter(pc.invert(counts["kept"])), "rule", "records")))
     unreadable = {rule: n for rule, n in left_out.items() if rule not in EXPECTED}
-    by_source = kept.group_by(["source", "split"]).aggregate([("bytes", "sum"), ("bytes", "count")]).sort_by("source")
-    rows = zip(*(by_source[c].to_pylist() for c in ("source", "split", "bytes_count", "bytes_sum")), strict=True)
+    ordered = kept.sort_by([("source", "ascending"), ("split", "ascending")])
+    rows = zip(*(ordered[c].to_pylist() for c in ("source", "split", "records", "bytes")), strict=True)
     outcome.markdown["sources"] = markdown_table(
         ["source", "split", "documents", "MB"], [[s, p, f"{n:,}", f"{b / 1e6:.2f}"] for s, p, n, b in rows]
     )
     outcome.markdown["records without a document"] = markdown_table(
         ["reason", "records"], [[rule, f"{n:,}"] for rule, n in left_out.most_common()]
     )
+    documents, size = dict(_sums(kept, "split", "records")), dict(_sums(kept, "split", "bytes"))
+    share = size.get("held_out", 0) / max(sum(size.values()), 1)
     outcome.metrics = {
         **files,
-        "records": ledger.num_rows,
-        "documents": kept.num_rows,
+        "records": sum(documents.values()) + sum(left_out.values()),
+        "documents": sum(documents.values()),
         "left_out": sum(left_out.values()),
         "unreadable": sum(unreadable.values()),
-        "held_out_documents": pc.sum(pc.equal(kept["split"], "held_out")).as_py() or 0,
-        "megabytes": round((pc.sum(kept["bytes"]).as_py() or 0) / 1e6, 3),
+        "held_out_documents": documents.get("held_out", 0),
+        "megabytes": round(sum(size.values()) / 1e6, 3),
+        "held_out_share_of_bytes": round(share, 4),
     }
-    share = _held_out_share(kept)
-    outcome.metrics["held_out_share_of_bytes"] = round(share, 4)
     options: RawOptions = context.stage.options  # type: ignore[assignment]
-    outcome.checks = [*_checks(options, outcome.metrics, unreadable, dropped), _held_out_check(options, share)]
+    outcome.checks = [*_checks(options, outcome.metrics, unreadable, example), _held_out_check(options, share)]
 
 
-def _ledger_columns(context: StageContext, outcome: Outcome) -> pa.Table:
+def _tally(context: StageContext, outcome: Outcome) -> tuple[pa.Table, str | None]:
+    """(records and bytes by source, split and reason; the detail of the first record without a document).
+
+    The ledger is read in pieces: a source may deliver millions of records and not one document.
+    """
     url, version = context.place.table("ledger"), outcome.tables["ledger"].version
-    columns = ["source", "split", "kept", "rule", "detail", "bytes", "uri"]
-    batches = list(scan_batches(url, version, columns))
-    return pa.Table.from_batches(batches, schema=pa.schema([RAW_LEDGER.field(name) for name in columns]))
+    keys, parts, example = ["source", "split", "kept", "rule"], [], None
+    for batch in scan_batches(url, version, [*keys, "detail", "bytes"], rows=1 << 16):
+        rows = pa.Table.from_batches([batch])
+        dropped = rows["detail"].filter(pc.invert(rows["kept"]))
+        example = example if example is not None or len(dropped) == 0 else dropped[0].as_py()
+        counted = rows.group_by(keys, use_threads=False).aggregate([("bytes", "sum"), ("bytes", "count")])
+        parts.append(counted.rename_columns([*keys, "bytes", "records"]))
+    empty = pa.schema([*(RAW_LEDGER.field(name) for name in [*keys, "bytes"]), pa.field("records", pa.int64())])
+    summed = pa.concat_tables([empty.empty_table(), *(part.cast(empty) for part in parts)])
+    found = summed.group_by(keys, use_threads=False).aggregate([("bytes", "sum"), ("records", "sum")])
+    return found.rename_columns([*keys, "bytes", "records"]), example
 
 
-def _held_out_share(kept: pa.Table) -> float:
-    held_out = pc.sum(pc.if_else(pc.equal(kept["split"], "held_out"), kept["bytes"], 0)).as_py() or 0
-    return held_out / max(pc.sum(kept["bytes"]).as_py() or 0, 1)
+def _sums(counts: pa.Table, by: str, what: str) -> list[tuple[Any, int]]:
+    found = counts.group_by(by, use_threads=False).aggregate([(what, "sum")])
+    return list(zip(found[by].to_pylist(), found[f"{what}_sum"].to_pylist(), strict=True))
 
 
 def _held_out_check(options: RawOptions, share: float) -> CheckRecord:
@@ -269,16 +281,16 @@ def _held_out_check(options: RawOptions, share: float) -> CheckRecord:
 
 
 def _checks(
-    options: RawOptions, metrics: dict[str, Any], unreadable: dict[str, int], dropped: pa.Table
+    options: RawOptions, metrics: dict[str, Any], unreadable: dict[str, int], example: str | None
 ) -> list[CheckRecord]:
-    example = f" The first without: {dropped['detail'][0].as_py()}" if dropped.num_rows else ""
+    first = f" The first without: {example}" if example else ""
     share = metrics["unreadable"] / max(metrics["records"], 1)
     return [
         CheckRecord(
             name="has_documents",
             passed=metrics["documents"] > 0,
             blocking=True,
-            description=f"{metrics['documents']:,} of {metrics['records']:,} records gave a document.{example}",
+            description=f"{metrics['documents']:,} of {metrics['records']:,} records gave a document.{first}",
         ),
         CheckRecord(
             name="readable",

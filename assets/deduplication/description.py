@@ -1,5 +1,6 @@
 """What the page of deduplicated shows: how many went and why, from which sources, and one telling pair."""
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -15,6 +16,7 @@ from headwater.assets.plain_plots import s_curve
 from headwater.assets.plots import thumbnail
 from headwater.assets.stages import Outcome
 from headwater.assets.storage.records import CheckRecord
+from headwater.assets.storage.tables import take_positions
 
 
 def describe(outcome: Outcome, now: Reaching, result: Result, options: DeduplicationOptions) -> None:
@@ -59,5 +61,6 @@ def _show_example(outcome: Outcome, now: Reaching, edges: pa.Table) -> None:
 
 def _uris(now: Reaching, edges: pa.Table) -> dict[str, str]:
     ids = pa.array([*edges["doc_id"].to_pylist(), *edges["other_id"].to_pylist()], pa.string())
-    rows = now.ledger.select(["doc_id", "uri"]).filter(pc.is_in(now.ledger["doc_id"], value_set=ids))
+    places = np.flatnonzero(pc.is_in(now.ledger["doc_id"], value_set=ids))
+    rows = take_positions(*now.view.ledger, places, ["doc_id", "uri"])
     return dict(zip(rows["doc_id"].to_pylist(), rows["uri"].to_pylist(), strict=True))

@@ -18,7 +18,7 @@ from headwater.assets.deduplication.neighbourhood import without
 from headwater.assets.storage.records import Record
 from headwater.assets.storage.tables import Positions, read_table
 
-LEDGER_COLUMNS = ["doc_id", "source", "split", "date", "uri"]
+LEDGER_COLUMNS = ["doc_id", "source", "split", "date"]
 
 
 @dataclass(frozen=True)

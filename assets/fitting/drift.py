@@ -41,7 +41,7 @@ def _sample(context: StageContext, options: ByteLevelBpeOptions) -> list[str]:
     if view.decisions is not None:
         chosen = chosen & read_table(*view.decisions, columns=["kept"])["kept"].to_numpy()
     train = ledger.filter(pa.array(chosen))
-    drawn = draw_sample(train["doc_id"].to_pylist(), train["bytes"].to_numpy(), options)
+    drawn = draw_sample(train["doc_id"], train["bytes"].to_numpy(), options)
     rows = (np.cumsum(readable) - 1)[np.flatnonzero(chosen)[drawn]]
     texts = take(view.documents, np.sort(rows), ["text"])["text"].to_pylist()
     return [text[: int(options.document_megabytes * 1e6)] for text in texts]

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 
 import numpy as np
+import pyarrow as pa
 
 from headwater.assets.context import StageContext, StageError
 from headwater.assets.corpus.view import kept_ledger, open_corpus, texts_of
@@ -90,9 +91,9 @@ def _fit(context: StageContext, options: ByteLevelBpeOptions) -> tuple[FittedTok
             f"{context.stage.asset}: none of the {ledger.num_rows:,} documents is for training; with few "
             "groups all may be held out: lower held_out.share, or set `held_out: {group: document}`."
         )
-    ids, sizes = train["doc_id"].to_pylist(), train["bytes"].to_numpy()
-    chosen = {ids[row] for row in draw_sample(ids, sizes, options)}
-    megabytes = sum(size for doc_id, size in zip(ids, sizes, strict=True) if doc_id in chosen) / 1e6
+    drawn = draw_sample(train["doc_id"], train["bytes"].to_numpy(), options)
+    chosen = set(train["doc_id"].take(pa.array(drawn)).to_pylist())
+    megabytes = train["bytes"].to_numpy()[drawn].sum() / 1e6
     with context.progress(len(chosen), "documents") as bar:
 
         def texts() -> Iterator[str]:
