@@ -22,12 +22,12 @@ from headwater.assets.schemas import DECISIONS, DOCUMENTS, MEDIA_DOCUMENTS, MEDI
 from headwater.assets.stages import Outcome, Stage
 from headwater.assets.storage.content import digest_of
 from headwater.assets.storage.records import CheckRecord, Record, TableRecord
-from headwater.assets.storage.tables import Positions, open_table, read_table, take_rows
+from headwater.assets.storage.tables import Positions, read_table, spread_rows, take_rows
 from headwater.assets.workspace import Workspace
 
 # A decision ledger that later stages add to: which text was decided on, and which stage dropped it.
 LEDGER = pa.schema([*DECISIONS, pa.field("stage", pa.string()), pa.field("content_id", pa.string(), nullable=False)])
-SUMMARY_VALUES = 8_000_000  # of signals that are read at once for the summary: 64 MB
+SUMMARISED = 20_000  # documents of a large corpus whose signals the summary is drawn from
 _ORIGIN = ["doc_id", "kept", "rule", "value", "threshold", "detail", "content_id", "format", "url", "license"]
 
 
@@ -117,18 +117,15 @@ def _measure(task: ChunkTask) -> Iterator[tuple[str, Any]]:
 
 
 def _signal_summary(context: StageContext, outcome: Outcome) -> str:
-    stored = context.place.table("signals"), outcome.tables["signals"].version
-    numeric = [field for field in open_table(*stored).schema if _is_number(field.type)]
-    at_once = max(SUMMARY_VALUES // max(outcome.tables["signals"].rows, 1), 1)
+    there = outcome.tables["signals"].rows
+    table = spread_rows(context.place.table("signals"), outcome.tables["signals"].version, SUMMARISED)
     rows = []
-    for first in range(0, len(numeric), at_once):
-        columns = numeric[first : first + at_once]
-        table = read_table(*stored, columns=[field.name for field in columns])
-        for field in columns:
-            low, middle, high = (pc.quantile(table[field.name], q=[0.05, 0.5, 0.95]).to_pylist() or [None] * 3)[:3]
-            meaning = (field.metadata or {}).get(b"description", b"").decode()
-            rows.append([field.name, *(_short(value) for value in (low, middle, high)), meaning])
-    return markdown_table(["signal", "5 %", "median", "95 %", "meaning"], rows)
+    for field in (field for field in table.schema if _is_number(field.type)):
+        low, middle, high = (pc.quantile(table[field.name], q=[0.05, 0.5, 0.95]).to_pylist() or [None] * 3)[:3]
+        meaning = (field.metadata or {}).get(b"description", b"").decode()
+        rows.append([field.name, *(_short(value) for value in (low, middle, high)), meaning])
+    told = markdown_table(["signal", "5 %", "median", "95 %", "meaning"], rows)
+    return told if there == len(table) else f"{told}\n\nOf {len(table):,} of the {there:,} documents."
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -15,6 +15,7 @@ from headwater.assets.storage.tables import (
     read_table,
     refresh_parts,
     scan_batches,
+    spread_rows,
     table_exists,
     take_positions,
     take_rows,
@@ -132,3 +133,11 @@ def test_other_tools_read_a_table_as_it_is(url):
     numbers = open_table(url, version)  # noqa: F841  # DuckDB finds it by its name
     assert duckdb.sql("select sum(n) from numbers").fetchall() == [(6,)]
     assert open_table(url, version).to_table().to_pandas()["text"].tolist() == ["row 1", "row 2", "row 3"]
+
+
+def test_rows_are_drawn_in_runs_from_the_whole_table(url):
+    parts = [part for at in range(0, 1000, 100) for part in write_part(url, SCHEMA, [rows(*range(at, at + 100))])[0]]
+    version = refresh_parts(url, commit_parts(url, SCHEMA, parts), np.arange(3), [])
+    drawn = spread_rows(url, version, 40, ["n"], runs=4)["n"].to_pylist()
+    assert drawn == [start + n for start in (3, 332, 661, 990) for n in range(10)]
+    assert spread_rows(url, version, 997)["n"].to_pylist() == list(range(3, 1000))
