@@ -144,25 +144,31 @@ def _set_up(workspace: Path, documents: Path) -> None:
 
 
 def _datatrove(folder: Path) -> Result:
-    """Its documented pipeline, one task, one step after the other, each timed."""
+    """Its documented pipeline, one task, one step after the other; a run before loads what is loaded once."""
     import tempfile
 
-    from datatrove.executor import LocalPipelineExecutor
     from loguru import logger
 
     logger.remove()
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        costs = {}
-        for name, blocks in _datatrove_steps(folder, Path(temporary)):
-            with measured() as cost:
-                tasks = 14 if name == "buckets" else 1
-                logs = f"{temporary}/logs/{name}"
-                LocalPipelineExecutor(pipeline=blocks, tasks=tasks, workers=1, logging_dir=logs).run()
-            costs[name] = cost["cpu"]
+        _datatrove_costs(folder, folder / "warming" / "prose", Path(temporary) / "before")
+        costs = _datatrove_costs(folder, folder / "share", Path(temporary) / "timed")
     return {"cpu": sum(costs.values()), "stages": costs}
 
 
-def _datatrove_steps(folder: Path, work: Path) -> list[tuple[str, list]]:
+def _datatrove_costs(folder: Path, documents: Path, work: Path) -> dict[str, float]:
+    from datatrove.executor import LocalPipelineExecutor
+
+    costs = {}
+    for name, blocks in _datatrove_steps(folder, documents, work):
+        tasks = 14 if name == "buckets" else 1
+        with measured() as cost:
+            LocalPipelineExecutor(pipeline=blocks, tasks=tasks, workers=1, logging_dir=f"{work}/logs/{name}").run()
+        costs[name] = cost["cpu"]
+    return costs
+
+
+def _datatrove_steps(folder: Path, documents: Path, work: Path) -> list[tuple[str, list]]:
     import xxhash
     from datatrove.pipeline import filters
     from datatrove.pipeline.dedup import (
@@ -195,7 +201,7 @@ def _datatrove_steps(folder: Path, work: Path) -> list[tuple[str, list]]:
         shuffle_documents=False,
     )
     return [
-        ("rules", [JsonlReader(str(folder / "share")), judge, JsonlWriter(kept, compression=None)]),
+        ("rules", [JsonlReader(str(documents)), judge, JsonlWriter(kept, compression=None)]),
         ("signatures", [JsonlReader(kept), signatures]),
         ("buckets", [MinhashDedupBuckets(f"{work}/signatures", f"{work}/buckets")]),
         ("clusters", [MinhashDedupCluster(f"{work}/buckets", f"{work}/removed")]),
