@@ -11,7 +11,7 @@ In scripts written without spaces, two ideographs or up to three letters of a sy
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
@@ -23,25 +23,22 @@ import numpy.typing as npt
 import pyarrow as pa
 from real_texts import KINDS, installed_files, read, texts_of
 
+from headwater.assets.deduplication.edits import CJK, WORD, part_replaced, reordered, reworded
 from headwater.assets.markdown import markdown_table
 
 SHARES = {"1 %": 0.01, "5 %": 0.05, "10 %": 0.10, "20 %": 0.20}
 DUPLICATES = (*SHARES, "reorder", "header")
 NEGATIVES = ("hard 35", "template", "table")
 FEWEST, MOST = 150, 900  # words of a document
-HARD = 0.35  # of the body of a hard negative comes from another document
 
-_CJK = "\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff々"
-_WORD = re.compile(rf"[\u3400-\u9fff\uf900-\ufaff々]{{1,2}}|[\u3041-\u309f]{{1,3}}|[\u30a0-\u30ff]+|[^\s{_CJK}]+")
 _LETTERS = re.compile(r"[^\W\d_]{2}")
-_COMPARED = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+")
+_COMPARED = re.compile(rf"[{CJK}]|[^\W{CJK}]+")
 _GRAM = 5
 _MOST_SHARED = 0.2  # of a document's 5-grams may stand in any one of the documents before it
 _TEMPLATE_PAGES = 50  # that share a boilerplate
 _HEADERS = 16
 
 Random = np.random.Generator
-Edit = Callable[[str, Random], str]
 
 
 class Labelled(NamedTuple):
@@ -66,7 +63,7 @@ def labelled(seed: int, kind_of_text: str, per_level: int = 2000) -> Labelled:
     originals, (bodies, donors) = dict(zip((*DUPLICATES, "hard 35"), parts, strict=False)), parts[-2:]
     pairs: dict[str, list[tuple[str, str]]] = {}
     for edit, share in SHARES.items():
-        vocabulary = [word for text in donors for word in _WORD.findall(text)[::17]]
+        vocabulary = [word for text in donors for word in WORD.findall(text)[::17]]
         pairs[edit] = [(text, reworded(text, share, vocabulary, rng)) for text in originals[edit]]
     pairs["reorder"] = [(text, reordered(text, rng)) for text in originals["reorder"]]
     pairs["header"] = [_two_headers(text, licence_headers(), rng) for text in originals["header"]]
@@ -120,11 +117,11 @@ def _windows(text: str, rng: Random) -> list[str]:
     lines: list[str] = []
     words, wanted = 0, int(rng.integers(FEWEST, MOST))
     for line in text.splitlines():
-        words += sum(1 for _ in _WORD.finditer(line))
+        words += sum(1 for _ in WORD.finditer(line))
         lines.append(line)
         if words >= wanted:
             piece = "\n".join(lines)
-            if words <= MOST and len(_LETTERS.findall(piece)) + len(re.findall(rf"[{_CJK}]", piece)) > words:
+            if words <= MOST and len(_LETTERS.findall(piece)) + len(re.findall(rf"[{CJK}]", piece)) > words:
                 found.append(piece)
             lines, words, wanted = [], 0, int(rng.integers(FEWEST, MOST))
     return found
@@ -158,49 +155,6 @@ def _gram_hashes(text: str) -> npt.NDArray[np.uint64]:
     return grams
 
 
-def reworded(text: str, share: float, vocabulary: Sequence[str], rng: Random) -> str:
-    """A share of the words, all over the text, is dropped or (as often) replaced by words of the vocabulary."""
-    spans = [match.span() for match in _WORD.finditer(text)]
-    fate = rng.random(len(spans))
-    others = rng.integers(len(vocabulary), size=len(spans))
-    pieces, at = [], 0
-    for (start, end), luck, other in zip(spans, fate, others, strict=True):
-        if luck < share:
-            pieces += [text[at:start], vocabulary[other] if luck < share / 2 else ""]
-            at = end
-    return "".join([*pieces, text[at:]])
-
-
-def reordered(text: str, rng: Random) -> str:
-    """Blocks of lines, of 25 to 75 words each, in another order; a text of few lines is cut at its sentences."""
-    lines = text.splitlines()
-    if len(lines) < 12:
-        lines = re.findall(r"\S.*?(?:[.!?;。！？；]+|\Z)", text, re.DOTALL)
-    blocks: list[list[str]] = [[]]
-    words, wanted = 0, int(rng.integers(25, 75))
-    for line in lines:
-        blocks[-1].append(line)
-        words += len(_WORD.findall(line))
-        if words >= wanted:
-            blocks.append([])
-            words, wanted = 0, int(rng.integers(25, 75))
-    return "\n".join("\n".join(blocks[place]) for place in rng.permutation(len(blocks)))
-
-
-def part_replaced(text: str, donor: str, rng: Random, share: float = HARD) -> str:
-    """A share of the words in one block gives way to as long a block of another document (repeated if it is short)."""
-    own, others = ([match.span() for match in _WORD.finditer(body)] for body in (text, donor))
-    size = max(round(share * len(own)), 1)
-    start = int(rng.integers(0, len(own) - size + 1))
-    first = int(rng.integers(0, max(len(others) - size, 0) + 1))
-    last = min(first + size, len(others)) - 1
-    block = donor[others[first][0] : others[last][1]]
-    missing = size - (last - first + 1)
-    if missing > 0:  # a text has at most six times the words of another
-        block = " ".join([block, *(donor[slice(*others[at % len(others)])] for at in range(missing))])
-    return text[: own[start][0]] + block + text[own[start + size - 1][1] :]
-
-
 @lru_cache(maxsize=1)
 def licence_headers() -> tuple[str, ...]:
     """Comments that open installed source files and state a licence, the commonest unlike ones, 60 to 260 words."""
@@ -209,7 +163,7 @@ def licence_headers() -> tuple[str, ...]:
         head = re.match(r"(?:#.*\n)+", read(path)[:8000])
         if head and re.search(r"licen[sc]e|redistribut", head[0], re.IGNORECASE):
             text = re.sub(r"\A#!.*\n", "", head[0])
-            if 60 <= len(_WORD.findall(text)) <= 260:
+            if 60 <= len(WORD.findall(text)) <= 260:
                 counted[text] = counted.get(text, 0) + 1
     commonest = sorted(counted, key=lambda text: (-counted[text], text))
     return tuple(_unlike(commonest)[:_HEADERS])
@@ -229,8 +183,8 @@ def _template_pages(bodies: Sequence[str], donors: Sequence[str], rng: Random) -
     for number, body in enumerate(bodies):
         template = number // _TEMPLATE_PAGES
         share = np.random.default_rng([template, 77]).uniform(0.3, 0.6)
-        spans = [match.span() for match in _WORD.finditer(body)][: MOST // 2]
-        boilerplate = [match.span() for match in _WORD.finditer(donors[template])]
+        spans = [match.span() for match in WORD.finditer(body)][: MOST // 2]
+        boilerplate = [match.span() for match in WORD.finditer(donors[template])]
         size = min(int(len(spans) * share / (1 - share)), len(boilerplate))
         keep = int(size * (1 - share) / share)  # a short boilerplate gets short bodies
         text, frame = body[: spans[min(keep, len(spans)) - 1][1]], donors[template]

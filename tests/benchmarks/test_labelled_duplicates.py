@@ -12,16 +12,14 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from labelled_duplicates import (  # noqa: E402
     DUPLICATES,
-    HARD,
     jaccard,
     labelled,
     licence_headers,
-    part_replaced,
-    reordered,
-    reworded,
     similarities,
 )
 from real_texts import KINDS  # noqa: E402
+
+from headwater.assets.deduplication.edits import HARD, part_replaced, reordered, reworded  # noqa: E402
 
 
 @pytest.fixture(scope="module", autouse=True)
