@@ -6,7 +6,7 @@ what is new and says which rows of the earlier tables go.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -205,6 +205,10 @@ class StageContext:
     def write_table(self, name: str, rows: pa.Table, content: ContentSum | None = None) -> TableRecord:
         """Writes a table computed in this process; ``content`` spares hashing the rows where it is known."""
         return self._commit(name, rows.schema, [self._part(name, rows, content)])
+
+    def write_pieces(self, name: str, schema: pa.Schema, pieces: Iterable[pa.Table]) -> TableRecord:
+        """Writes a table that this process computes piece by piece, of which memory holds one."""
+        return self._commit(name, schema, [self._part(name, rows) for rows in pieces])
 
     def update_table(self, name: str, removed: Positions, rows: pa.Table) -> TableRecord:
         """The table of ``base`` without the rows at some positions, and with further rows at its end."""

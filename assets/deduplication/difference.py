@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headwater.assets.context import Rebuild, StageContext, StageError
-from headwater.assets.corpus.view import CorpusView, Rows, open_corpus, raw_of
+from headwater.assets.corpus.view import CorpusView, Rows, Table, open_corpus, raw_of
 from headwater.assets.deduplication.buckets import Flags
 from headwater.assets.deduplication.neighbourhood import without
 from headwater.assets.storage.records import Record
@@ -30,12 +30,13 @@ class Reaching:
     chunks: list[Rows]
     ledger: pa.Table
     readable: Flags
-    curated: pa.Table  # decisions, row for row with the ledger
+    decisions: Table  # curation's, row for row with the ledger
+    kept: Flags
 
-    @property
-    def kept(self) -> Flags:
-        """True for rows of documents that reach deduplication."""
-        return self.curated["kept"].to_numpy()
+    @cached_property
+    def curated(self) -> pa.Table:
+        """All of curation's decisions."""
+        return read_table(*self.decisions)
 
     @cached_property
     def documents(self) -> pa.Table:
@@ -62,10 +63,10 @@ def reaching(context: StageContext, curated: Record) -> Reaching:
     """Reads what a curated record says of all documents."""
     view, chunks = open_corpus(context, curated)
     rows = read_table(*view.ledger, columns=[*LEDGER_COLUMNS, "kept"])
-    decisions = read_table(*context.table_url(curated, "decisions"))
-    return Reaching(
-        raw_of(context, curated), view, chunks, rows.drop_columns("kept"), rows["kept"].to_numpy(), decisions
-    )
+    decisions = context.table_url(curated, "decisions")
+    kept = read_table(*decisions, columns=["kept"])["kept"].to_numpy()
+    ledger, readable = rows.drop_columns("kept"), rows["kept"].to_numpy()
+    return Reaching(raw_of(context, curated), view, chunks, ledger, readable, decisions, kept)
 
 
 def reached(context: StageContext) -> Reaching:

@@ -30,7 +30,8 @@ from headwater.assets.storage.tables import Positions, read_table, take_rows
 class Result(NamedTuple):
     """What a run publishes and what it has to tell.
 
-    `decisions` (LEDGER) stand row for row with the ledger; `edges` are all of them; `figures` are of this run.
+    `decisions` (LEDGER, of a full run `TOLD` alone) stand row for row with the ledger; `edges` are all of them;
+    `figures` are of this run.
     """
 
     tables: dict[str, TableRecord]

@@ -5,6 +5,8 @@ the final decision see the whole, and they read numbers, not texts. Where there 
 built on (`refreshing`), and nothing but what changed is computed.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import pyarrow as pa
 
@@ -24,8 +26,11 @@ from headwater.assets.deduplication.stored import StoredIndex
 from headwater.assets.deduplication.tasks import sign, verify
 from headwater.assets.stages import Outcome, Stage
 from headwater.assets.storage.content import digest_of
-from headwater.assets.storage.tables import read_table
+from headwater.assets.storage.tables import read_table, take_rows
 from headwater.assets.workspace import Workspace
+
+PIECE_ROWS = 1 << 18  # decisions that are written at once
+TOLD = ["doc_id", "kept", "rule", "stage"]  # of the decisions, on the asset's page
 
 
 def evaluation_sets_fingerprint(stage: Stage, workspace: Workspace) -> str:
@@ -83,9 +88,9 @@ def _compute(context: StageContext, now: Reaching, rank: dict[str, int], items: 
     pairs, left_out = candidate_pairs(arranged, roots, options)
     edges = pa.concat_tables([exact_edges(arranged, roots, options), verify(context, now.view, pairs)])
     decided = decide(now.documents, edges, options, rank, hits)
-    decisions = _overlaid(now, decided)
     tables["edges"] = context.write_table("edges", edges)
-    tables["decisions"] = context.write_table("decisions", decisions)
+    tables["decisions"] = context.write_pieces("decisions", LEDGER, _overlaid(now, decided))
+    decisions = read_table(context.place.table("decisions"), tables["decisions"].version, TOLD)
     figures = {
         "documents_signed": len(now.documents),
         "pairs_verified": len(pairs),
@@ -97,7 +102,12 @@ def _compute(context: StageContext, now: Reaching, rank: dict[str, int], items: 
     return Result(tables, decisions, edges, figures)
 
 
-def _overlaid(now: Reaching, decided: pa.Table) -> pa.Table:
-    """This stage's decisions laid over those of curation, row for row with the ledger."""
-    own = in_ledger(decided, now.curated["content_id"].filter(pa.array(now.kept)).combine_chunks())
-    return overlaid(now.curated.select(LEDGER.names).cast(LEDGER), 0, np.flatnonzero(now.kept), own)
+def _overlaid(now: Reaching, decided: pa.Table) -> Iterator[pa.Table]:
+    """This stage's decisions laid over those of curation, row for row with the ledger, piece by piece."""
+    before = np.concatenate([[0], np.cumsum(now.kept)])
+    for first in range(0, len(now.kept), PIECE_ROWS):
+        curated = take_rows(*now.decisions, first, PIECE_ROWS, LEDGER.names).cast(LEDGER)
+        kept = now.kept[first : first + PIECE_ROWS]
+        content = curated["content_id"].filter(pa.array(kept)).combine_chunks()
+        own = in_ledger(decided.slice(before[first], len(content)), content)
+        yield overlaid(curated, 0, np.flatnonzero(kept), own)
