@@ -22,7 +22,7 @@ from headwater.assets.curation.signals.media import media_signals
 from headwater.assets.curation.signals.prose import c4_signals, prose_signals
 from headwater.assets.curation.signals.repetition import repetition_signals
 from headwater.assets.curation.signals.words import WORDS, scan_words
-from headwater.assets.curation.transforms import apply_transforms
+from headwater.assets.curation.transforms import apply_transforms, one_array
 from headwater.assets.curation.user_steps import measure_text
 
 Columns = Mapping[str, Any]
@@ -107,8 +107,8 @@ def _column(values: Any, data_type: pa.DataType) -> pa.Array | pa.ChunkedArray:
 def _measured(
     documents: pa.Table, ledger: pa.Table, options: CurationOptions, groups: set[str], wanted: list[Signal]
 ) -> Columns:
-    text = pc.fill_null(documents["text"].cast(pa.large_string()), "").combine_chunks()
-    text = text if isinstance(text, pa.Array) else pa.array([], pa.large_string())
+    text = one_array(documents["text"]).cast(pa.large_string())
+    text = pc.fill_null(text, "") if text.null_count else text
     columns = dict(_kernel_groups(text, groups))
     if "origin" in groups:
         columns["url_host"] = _mapped(ledger["url"], url_host)
@@ -119,8 +119,9 @@ def _measured(
         columns |= dict.fromkeys(MEDIA, np.full(documents.num_rows, np.nan))
     if "language" in groups:
         columns["language"], columns["language_confidence"] = detect_languages(text)
-    kinds = [signal.name.removeprefix("pii_") for signal in wanted if signal.group == "pii"]
-    columns |= {f"pii_{kind}": found for kind, found in find_pii(text, kinds, redact=False)[1].items()}
+    if "pii" in groups:
+        kinds = tuple(signal.name.removeprefix("pii_") for signal in wanted if signal.group == "pii")
+        columns |= {f"pii_{kind}": found for kind, found in find_pii(text, kinds, redact=False)[1].items()}
     if {"words", "python"} & groups:
         columns |= _text_groups(documents["doc_id"], text, options, wanted)
     return columns

@@ -7,7 +7,8 @@ checksum) are no personal data and stay.
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 Check = Callable[[str], bool]
@@ -18,7 +19,11 @@ class Finder(NamedTuple):
 
     pattern: re.Pattern[str]
     check: Check
-    hints: tuple[str, ...]
+    hints: tuple[str, ...] = ()
+
+    def may_find(self, text: str) -> bool:
+        """Whether a text has one of the hints, where the kind has any."""
+        return not self.hints or any(hint in text for hint in self.hints)
 
 
 def passes_luhn(number: str) -> bool:
@@ -38,6 +43,7 @@ def is_iban(text: str) -> bool:
     return int("".join(str(int(character, 36)) for character in plain[4:] + plain[:4])) % 97 == 1
 
 
+@lru_cache(maxsize=1 << 14)
 def is_public_ip(text: str) -> bool:
     """Whether an IPv4 or IPv6 address may belong to somebody: private and documentation ranges do not."""
     try:
@@ -82,14 +88,13 @@ _API_KEY = (
 )
 _API_HINTS = ("AKIA", "ASIA", "gh", "glpat-", "xox", "AIza", "k_live_", "sk-", "pypi-", "npm_", "hf_")
 _PRIVATE_KEY = r"-----BEGIN ([A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?)-----[^-]{40,20000}(?:-----END \1-----)?"
-_DIGITS = tuple("0123456789")
 
 FINDERS: dict[str, Finder] = {
     "email": Finder(re.compile(_EMAIL), _always, ("@",)),
-    "ip": Finder(re.compile(_IP), is_public_ip, (".", ":")),
-    "phone": Finder(re.compile(_PHONE), is_phone, _DIGITS),
-    "credit_card": Finder(re.compile(_CARD), _is_card, _DIGITS),
-    "iban": Finder(re.compile(_IBAN), is_iban, _DIGITS),
+    "ip": Finder(re.compile(_IP), is_public_ip),
+    "phone": Finder(re.compile(_PHONE), is_phone),
+    "credit_card": Finder(re.compile(_CARD), _is_card),
+    "iban": Finder(re.compile(_IBAN), is_iban),
     "api_key": Finder(re.compile(_API_KEY), _always, _API_HINTS),
     "private_key": Finder(re.compile(_PRIVATE_KEY), _always, ("PRIVATE KEY",)),
 }
@@ -100,16 +105,23 @@ def placeholder(kind: str) -> str:
     return f"<{kind.upper()}>"
 
 
-def redact(text: str, kinds: Iterable[str]) -> tuple[str, dict[str, int]]:
+def redact(text: str, kinds: Iterable[str], possible: Container[str] = FINDERS) -> tuple[str, dict[str, int]]:
     """Replace what is found by placeholders, kind after kind.
+
+    Args:
+        text: any text.
+        kinds: names of `FINDERS`, in the order in which they are looked for.
+        possible: the kinds that the text may have; after a first placeholder, which may part what stood together, all.
 
     Returns:
         The changed text, and how many of each kind were replaced.
     """
-    counts = {}
+    counts, changed = {}, text
     for kind in kinds:
-        text, counts[kind] = _redact_kind(text, kind)
-    return text, counts
+        counts[kind] = 0
+        if kind in possible or changed != text:
+            changed, counts[kind] = _redact_kind(changed, kind)
+    return changed, counts
 
 
 def _redact_kind(text: str, kind: str) -> tuple[str, int]:
@@ -122,7 +134,7 @@ def _redact_kind(text: str, kind: str) -> tuple[str, int]:
         found += 1
         return placeholder(kind)
 
-    if not any(hint in text for hint in finder.hints):
+    if not finder.may_find(text):
         return text, 0
     return finder.pattern.sub(replace, text), found
 
@@ -130,6 +142,6 @@ def _redact_kind(text: str, kind: str) -> tuple[str, int]:
 def count(text: str, kind: str) -> int:
     """How many values of one kind a text has."""
     finder = FINDERS[kind]
-    if not any(hint in text for hint in finder.hints):
+    if not finder.may_find(text):
         return 0
     return sum(finder.check(match.group()) for match in finder.pattern.finditer(text))

@@ -6,7 +6,7 @@ it has what a kind needs: an @ between word characters, enough digits in groups,
 conditions of the patterns in `pii`, not the patterns: they may be wider, never narrower.
 """
 
-from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from headwater.assets.curation import pii
 from headwater.assets.curation.signals.compiled import DECIMAL, character_classes, decode, texts_of
-from headwater.assets.curation.spans import ROW, grown, joined, replace_spans, strings
+from headwater.assets.curation.spans import ROW, VERDICT, grown, joined, replace_spans, strings
 from headwater.assets.kernels import compiled
 
 # Kinds whose patterns stay within a piece, as bits; private keys span lines.
@@ -59,7 +59,7 @@ def _byte_kinds() -> np.ndarray:
 _KINDS = _byte_kinds()
 
 
-def find_pii(texts: pa.Array, kinds: Sequence[str], redact: bool) -> tuple[pa.Array, dict[str, np.ndarray]]:
+def find_pii(texts: pa.Array, kinds: tuple[str, ...], redact: bool) -> tuple[pa.Array, dict[str, np.ndarray]]:
     """Find kinds of personal data in a column of texts.
 
     Args:
@@ -79,16 +79,23 @@ def find_pii(texts: pa.Array, kinds: Sequence[str], redact: bool) -> tuple[pa.Ar
     spans = _survey(view.data, view.offsets, whole, wanted, _KINDS, character_classes(), _KEY_STARTS)
     before = strings(view, spans)
     after = list(before)
-    for at, (row, text) in enumerate(zip(spans[:, ROW].tolist(), before, strict=True)):
+    for at, (row, possible, text) in enumerate(zip(*spans[:, [ROW, VERDICT]].T.tolist(), before, strict=True)):
+        looked_for = _kinds_of(possible, kinds)
         if redact:
-            after[at], found = pii.redact(text, kinds)
+            after[at], found = pii.redact(text, kinds, looked_for)
         else:
-            found = {kind: pii.count(text, kind) for kind in kinds}
+            found = {kind: pii.count(text, kind) for kind in looked_for}
         for kind, number in found.items():
             counts[kind][row] += number
     changed = np.array([old != new for old, new in zip(before, after, strict=True)], np.bool_)
     new, places = joined([after[at] for at in np.flatnonzero(changed)])
     return replace_spans(texts, spans[changed], new, places), counts
+
+
+@lru_cache(maxsize=1024)
+def _kinds_of(possible: int, kinds: tuple[str, ...]) -> tuple[str, ...]:
+    """The kinds of a verdict, all of them for -1, in the given order."""
+    return tuple(kind for kind in kinds if possible < 0 or possible & SOUGHT.get(kind, 0))
 
 
 @compiled()
@@ -144,9 +151,10 @@ def _punctuation(data: np.ndarray, start: int, at: int, stop: int, kinds: np.nda
         state[_COLONS] = 0
         return 0
     _clear(state)
-    if byte == _COLON and kinds[before] & _HEX:
+    if byte == _COLON and (kinds[before] & _HEX or before == _COLON):
+        # An address has seven colons, or two next to each other for the zeros left out; a time of day has neither.
         state[_COLONS] = colons + 1
-        return _IP if colons == 1 else 0
+        return _IP if colons >= 6 or (before == _COLON and colons >= 2) else 0
     is_address = byte == _AT and kinds[before] & _NAME and at + 1 < stop and kinds[data[at + 1]] & _WORD
     return _EMAIL if is_address else 0
 

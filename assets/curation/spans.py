@@ -19,18 +19,21 @@ def grown(spans: np.ndarray) -> np.ndarray:
 
 
 @compiled()
+def _copy(out: np.ndarray, written: int, data: np.ndarray, start: int, stop: int) -> int:
+    for at in range(stop - start):
+        out[written + at] = data[start + at]
+    return written + stop - start
+
+
+@compiled()
 def _replace(data: np.ndarray, first: int, last: int, spans: np.ndarray, new: np.ndarray, places: np.ndarray,
              out: np.ndarray) -> None:  # fmt: skip
     read, written = first, 0
-    for span in range(len(spans) + 1):
-        stop = spans[span, START] if span < len(spans) else last
-        out[written : written + stop - read] = data[read:stop]
-        written += stop - read
-        if span < len(spans):
-            width = places[span, 1] - places[span, 0]
-            out[written : written + width] = new[places[span, 0] : places[span, 1]]
-            written += width
-            read = spans[span, STOP]
+    for span in range(len(spans)):
+        written = _copy(out, written, data, read, spans[span, START])
+        written = _copy(out, written, new, places[span, 0], places[span, 1])
+        read = spans[span, STOP]
+    _copy(out, written, data, read, last)
 
 
 def replace_spans(column: pa.Array, spans: np.ndarray, new: np.ndarray, places: np.ndarray) -> pa.Array:

@@ -58,7 +58,7 @@ def apply_transforms(batch: pa.RecordBatch | pa.Table, options: CurationOptions)
     Raises:
         StepError: a user's function cannot be imported or fails.
     """
-    texts, content_ids = _whole(batch.column("text")).cast(pa.large_string()), _whole(batch.column("content_id"))
+    texts, content_ids = one_array(batch.column("text")).cast(pa.large_string()), one_array(batch.column("content_id"))
     before = texts
     counts = {name: np.zeros(len(texts), np.int64) for name in count_signals(options)}
     for at, transform in enumerate(options.transforms):
@@ -67,17 +67,15 @@ def apply_transforms(batch: pa.RecordBatch | pa.Table, options: CurationOptions)
     changed = _differing(before, texts)
     fresh = pa.array([content_id_of(text) for text in texts.filter(changed).to_pylist()], pa.string())
     content_ids = pc.replace_with_mask(content_ids.cast(pa.string()), changed, fresh)
-    documents = pa.table([_whole(batch.column("doc_id")), content_ids, texts], schema=DOCUMENTS)
+    documents = pa.table([one_array(batch.column("doc_id")), content_ids, texts], schema=DOCUMENTS)
     return documents, pa.table({"doc_id": documents["doc_id"], **counts})
 
 
-def _whole(column: Column) -> pa.Array:
+def one_array(column: Column) -> pa.Array:
+    """A column as one array; nothing is copied where it is one chunk."""
     if isinstance(column, pa.ChunkedArray):
-        return (
-            column.chunk(0)
-            if column.num_chunks == 1
-            else pa.concat_arrays(column.chunks or [pa.array([], column.type)])
-        )
+        chunks = column.chunks or [pa.array([], column.type)]
+        return chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)
     return column
 
 
