@@ -32,5 +32,7 @@ def mendable(error: BaseException) -> str | None:
     while seen is not None:
         if isinstance(seen, known):
             return str(seen)
+        if isinstance(seen, SyntaxError):  # in a part or a step of one's own
+            return f"{seen.filename}:{seen.lineno}: this is not valid Python: {seen.msg}."
         seen = seen.__cause__ or seen.__context__
     return None

@@ -1,6 +1,7 @@
 """Looking at what is stored: records for people, plans with reasons, traces, exports."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ _MARKS = {
 _DRAWING = re.compile(r"!\[[^\]]*\]\(data:[^)]*\)")  # what a browser draws and a terminal would spell out
 
 
-def print_plan(selection: str) -> None:
+def print_plan(selections: Sequence[str]) -> None:
     """Prints what a materialization would do, why, and what each asset read last time."""
     loaded = load_workspace()
     table = Table(box=None, pad_edge=False)
@@ -34,7 +35,7 @@ def print_plan(selection: str) -> None:
         table.add_column(column, no_wrap=True)
     for column in ("because", "last time"):
         table.add_column(column, overflow="fold")
-    selected = loaded.select(selection)
+    selected = loaded.select_all(selections)
     chosen = {stage.asset for stage in selected}
     for item in plan(with_upstream(loaded.stages, selected), loaded.store, loaded.workspace):
         if item.asset in chosen:
@@ -48,7 +49,8 @@ def _last(record: Record | None) -> str:
     read = [
         f"read {asset.split('/')[-1]} {found.content[:8]}" for asset, found in _inputs(record) if asset != "outside"
     ]
-    return "\n".join([f"{headline(record)}, {record.execution.seconds:.1f} s", *read])
+    done = ", ".join(filter(None, [headline(record), f"{record.execution.seconds:.1f} s"]))
+    return "\n".join([done, *read])
 
 
 def _inputs(record: Record) -> list[tuple[str, Any]]:
@@ -77,7 +79,7 @@ def print_asset(asset: str, json: bool = False) -> None:
     from headwater.assets.withdrawal.status import standing_checks  # loads Lance
 
     loaded = load_workspace()
-    record = loaded.record(asset)
+    record = loaded.record(asset := loaded.asset(asset))
     if json:
         typer.echo(record.model_dump_json(indent=2))
         return

@@ -59,6 +59,26 @@ class Loaded:
         known = [*self.pipelines, *sorted({s.name for s in self.stages}), *sorted(s.asset for s in self.stages)]
         raise CommandError(f"Nothing is named '{selection}'. {_hint(selection, known)}")
 
+    def select_all(self, selections: Sequence[str]) -> list[Stage]:
+        """All that the names select, each stage once, inputs first; everything where there are none.
+
+        Raises:
+            CommandError: nothing has one of the names.
+        """
+        chosen = {stage.asset for name in selections or [""] for stage in self.select(name)}
+        return [stage for stage in self.stages if stage.asset in chosen]
+
+    def asset(self, name: str) -> str:
+        """The one asset that a name stands for: its own, or that of a component that has no other.
+
+        Raises:
+            CommandError: the component has several.
+        """
+        own = [stage.asset for stage in self.stages if stage.name == name]
+        if len(own) > 1:
+            raise CommandError(f"'{name}' has several assets; name one: {', '.join(own)}.")
+        return own[0] if own else name
+
     def record(self, asset: str) -> Record:
         """The record of an asset.
 

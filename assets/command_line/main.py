@@ -81,7 +81,7 @@ def validate() -> None:
 @app.command()
 @clear_errors
 def materialize(
-    selection: Annotated[str, typer.Argument(help="A pipeline, or an asset such as packages/curated.")],
+    selection: Annotated[list[str], typer.Argument(help="Pipelines, components or assets such as packages/curated.")],
     upstream: Annotated[bool, typer.Option(help="Also what the asset is made from.")] = True,
     summary: Annotated[bool, typer.Option(help="End with a one-screen summary.")] = False,
     force: Annotated[
@@ -97,20 +97,22 @@ def materialize(
     from headwater.assets.command_line.materialize import materialize_selection
     from headwater.assets.command_line.summary import print_summary
 
-    pipeline = materialize_selection(selection, upstream, force)
-    if summary:
+    pipelines = materialize_selection(selection, upstream, force)
+    for pipeline in pipelines if summary else []:
         print_summary(pipeline)
 
 
 @app.command()
 @clear_errors
 def plan(
-    selection: Annotated[str, typer.Argument(help="A pipeline or an asset; everything when left out.")] = "",
+    selection: Annotated[
+        list[str] | None, typer.Argument(help="Pipelines, components or assets; everything when left out.")
+    ] = None,
 ) -> None:
     """Say what a materialization would recompute, why, and what it read last time."""
     from headwater.assets.command_line.inspect import print_plan
 
-    print_plan(selection)
+    print_plan(selection or [])
 
 
 @app.command(name="try")

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-def materialize_selection(selection: str, upstream: bool = True, force: bool = False) -> str:
-    """Materializes a pipeline or an asset; returns the pipeline's name.
+def materialize_selection(selections: Sequence[str], upstream: bool = True, force: bool = False) -> list[str]:
+    """Materializes pipelines, components and assets in one run; returns the names of their pipelines.
 
     With ``force``, the selected assets (not what they are made from) follow changed inputs where a hold would wait.
 
@@ -33,12 +33,13 @@ def materialize_selection(selection: str, upstream: bool = True, force: bool = F
         CommandError: a blocking check stopped the run, or a whole pipeline is to be forced.
     """
     loaded = load_workspace()
-    chosen = loaded.select(selection)
+    chosen = loaded.select_all(selections)
     if force:
-        _refuse_to_force_all(selection, chosen)
+        for selection in selections:
+            _refuse_to_force_all(selection, loaded.select(selection))
     stages = with_upstream(loaded.stages, chosen) if upstream else list(chosen)
     console = Console(stderr=True, highlight=False)
-    console.print(f"[bold]{selection}[/]: {len(stages)} assets, store {loaded.store.url}", soft_wrap=True)
+    console.print(f"[bold]{' '.join(selections)}[/]: {len(stages)} assets, store {loaded.store.url}", soft_wrap=True)
     started = time.perf_counter()
     dagster_assets.announce = lambda result: console.print(_line(result), soft_wrap=True)
     try:
@@ -47,7 +48,7 @@ def materialize_selection(selection: str, upstream: bool = True, force: bool = F
     finally:
         dagster_assets.announce = None
     console.print(f"Done in {time.perf_counter() - started:.1f} s.")
-    return chosen[0].pipeline
+    return list(dict.fromkeys(stage.pipeline for stage in chosen))
 
 
 def tell_dagster(loaded: Loaded, asset: str) -> None:
@@ -145,7 +146,8 @@ def headline(record: Record) -> str:
     metrics = record.metrics
     kind = record.asset.split("/")[1]
     if kind == "raw":
-        return f"{metrics['documents']:,} documents, {metrics['megabytes']:,.1f} MB"
+        left_out = f", {metrics['left_out']:,} left out" if metrics.get("left_out") else ""
+        return f"{metrics['documents']:,} documents, {metrics['megabytes']:,.1f} MB{left_out}"
     if kind == "signals":
         return f"{metrics['signals']} signals, {metrics['changed_texts']:,} texts repaired"
     if kind in ("curated", "deduplicated", "annotated", "selected"):
@@ -165,4 +167,10 @@ def headline(record: Record) -> str:
         return f"checkpoint {(metrics['checkpoint'] or 'none')[:8]}{waits}"
     if "bits_per_byte" in metrics:
         return f"{metrics['bits_per_byte']:.3f} bits per byte"
+    if metrics.get("measured"):
+        seeds = metrics["measured"]
+        figures = list(next(iter(seeds.values())))[:2]
+        return f"{', '.join(f'{name} {metrics[name]:.3f}' for name in figures)}, {len(seeds)} seeds"
+    if "verdict" in metrics:
+        return f"{metrics['verdict']}, {metrics['seeds']} seeds"
     return ""

@@ -39,12 +39,41 @@ main.app()
 
 def materialize(root, path, field="text", how=MAIN):
     (root / "pipelines" / "my_text_lm" / "defs.yaml").write_text(CORPUS.format(path=path, field=field))
+    return headwater(root, "materialize", "letters/raw", how=how)
+
+
+def headwater(root, *arguments, how=MAIN):
     hidden = ("HEADWATER_STORE", "HEADWATER_WORKSPACE", "DAGSTER_HOME")
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
-    command = [sys.executable, *how, "materialize", "letters/raw"]
+    command = [sys.executable, *how, *arguments]
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=120)
     assert "Traceback" not in done.stderr
     return done
+
+
+def test_several_names_are_one_run_and_a_component_of_one_asset_is_shown_by_its_name(workspace):
+    fit = "---\ntype: headwater.assets.Fit\nattributes: {name: pieces, corpus: letters, compute: {engine: local}}\n"
+    file = workspace / "pipelines" / "my_text_lm" / "defs.yaml"
+    file.write_text(CORPUS.format(path="some.jsonl", field="body") + fit)
+    done = headwater(workspace, "materialize", "letters/raw", "letters/signals")
+    assert done.returncode == 0
+    assert "letters/raw letters/signals: 2 assets" in done.stderr
+    planned = headwater(workspace, "plan", "pieces", "letters/raw").stdout.splitlines()
+    assets = [line.split()[0] for line in planned if "✎" in line or "=" in line]
+    assert assets == ["letters/raw", "pieces/tokenizer"]
+    assert "There is no record of 'pieces/tokenizer'" in headwater(workspace, "show", "pieces").stderr
+    assert "'letters' has several assets; name one: letters/raw, " in headwater(workspace, "show", "letters").stderr
+
+
+def test_python_that_cannot_be_read_is_named_by_file_and_line(workspace):
+    (workspace / "own_parts.py").write_text("x = 1\ndef broken(:\n")
+    text = CORPUS.format(path="some.jsonl", field="body")
+    step = '  curation: {transforms: [{kind: python, function: "own_parts:broken", version: one}]}\n'
+    (workspace / "pipelines" / "my_text_lm" / "defs.yaml").write_text(text + step)
+    done = headwater(workspace, "materialize", "letters")
+    assert done.returncode == 1
+    assert "own_parts.py" in done.stderr
+    assert "line 2" in done.stderr or "own_parts.py:2" in done.stderr
 
 
 def test_a_failed_check_of_the_last_run_does_not_hide_what_is_wrong_now(workspace):
