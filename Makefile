@@ -35,13 +35,14 @@ docs: .venv/ready  ## write the generated reference again
 
 bench: .venv/bench  ## every step of the data path beside its peers, as docs/performance.md (QUICK=1: a tenth, not written)
 	@rm -rf $(RESULTS); failed=; page="$(if $(QUICK),--quick,--write docs/performance.md)"; \
-	for file in $$(grep -l 'run(Benchmark' benchmarks/bench_*.py); do \
+	for file in $$(grep -l Headline benchmarks/bench_*.py); do \
 	  echo "== $$file"; $(BIN)/python $$file --results $(RESULTS) $$page || failed="$$failed $$file"; done; \
 	$(BIN)/python benchmarks/summary.py $(RESULTS) $(if $(QUICK),,--write docs/performance.md); \
 	test -z "$$failed" || { echo "These failed:$$failed"; exit 1; }
 
-growth: .venv/ready  ## what refreshes and traces cost as a corpus grows
-	@for file in bench_incremental_deduplication refresh lineage; do echo "== $$file"; $(BIN)/python benchmarks/$$file.py; done
+growth: .venv/ready  ## what loading, training steps, refreshes and traces cost, the latter two as a corpus grows
+	@for name in bench_loading bench_trainer bench_incremental_deduplication refresh lineage; do \
+	  echo "== benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 clean:  ## forget the environment, the store and Dagster's history
 	rm -rf .venv .bench store .dagster .env
