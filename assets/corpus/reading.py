@@ -150,6 +150,9 @@ def read_partition(
         for record in read_file(source, file, limits):
             packed = None if record.arrays is None else pack(record.arrays)
             row = rows.row(record, packed)
+            if ledger and row["bytes"] >= batch_bytes:  # a giant shares its batch with nobody
+                yield _batches(documents, ledger, schema)
+                documents, ledger, size = [], [], 0
             ledger.append(row)
             if record.text is not None:
                 own = {"doc_id": row["doc_id"], "content_id": row["content_id"], "text": record.text}
