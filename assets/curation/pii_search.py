@@ -25,7 +25,7 @@ _KEY_STARTS = np.zeros(1 << 16, np.bool_)  # over the first two bytes of a token
 for _prefix in ("AK", "AS", "gh", "gi", "gl", "xo", "AI", "sk", "rk", "py", "np", "hf"):
     _KEY_STARTS[ord(_prefix[0]) << 8 | ord(_prefix[1])] = True
 
-_EVERY = sum(SOUGHT.values())
+_KEY = "private_key"
 
 _CUT, _DIGIT, _HEX, _UPPER, _TOKEN, _NAME, _WORD, _LETTER, _BETWEEN, _JOINING, _BARRING = (
     1 << bit for bit in range(11)
@@ -70,13 +70,35 @@ def find_pii(texts: pa.Array, kinds: tuple[str, ...], redact: bool) -> tuple[pa.
     Returns:
         The column, the same object where nothing changed, and for each kind how many were found, int64[texts].
     """
+    if _KEY not in kinds:
+        return _find_in_pieces(texts, kinds, redact)
+    at = kinds.index(_KEY)  # its pattern looks at whole texts, after the kinds before it and before those behind it
+    texts, counts = _find_in_pieces(texts, kinds[:at], redact)
+    texts, keys = _find_keys(texts, redact)
+    texts, others = _find_in_pieces(texts, kinds[at + 1 :], redact)
+    return texts, counts | keys | others
+
+
+def _find_keys(texts: pa.Array, redact: bool) -> tuple[pa.Array, dict[str, np.ndarray]]:
+    counts = np.zeros(len(texts), np.int64)
+    hinted = pc.fill_null(pc.match_substring(texts, pii.FINDERS[_KEY].hints[0]), False)
+    rows = np.flatnonzero(hinted.to_numpy(zero_copy_only=False))
+    if not len(rows):
+        return texts, {_KEY: counts}
+    offsets = texts_of(texts).offsets
+    spans = np.stack([rows, offsets[rows], offsets[rows + 1], rows], axis=1)
+    changed = [pii.redact(text, (_KEY,)) for text in strings(texts_of(texts), spans)]
+    counts[rows] = [found[_KEY] for _, found in changed]
+    new, places = joined([text for text, _ in changed])
+    return (replace_spans(texts, spans, new, places) if redact and counts.any() else texts), {_KEY: counts}
+
+
+def _find_in_pieces(texts: pa.Array, kinds: tuple[str, ...], redact: bool) -> tuple[pa.Array, dict[str, np.ndarray]]:
     view, counts = texts_of(texts), {kind: np.zeros(len(texts), np.int64) for kind in kinds}
-    whole = np.zeros(len(texts), np.bool_)
-    if "private_key" in kinds:
-        hint = pii.FINDERS["private_key"].hints[0]
-        whole = pc.fill_null(pc.match_substring(texts, hint), False).to_numpy(zero_copy_only=False)
-    wanted = sum(SOUGHT.get(kind, 0) for kind in kinds)
-    spans = _survey(view.data, view.offsets, whole, wanted, _KINDS, character_classes(), _KEY_STARTS)
+    if not kinds:
+        return texts, counts
+    wanted = sum(SOUGHT[kind] for kind in kinds)
+    spans = _survey(view.data, view.offsets, wanted, _KINDS, character_classes(), _KEY_STARTS)
     before = strings(view, spans)
     after = list(before)
     for at, (row, possible, text) in enumerate(zip(*spans[:, [ROW, VERDICT]].T.tolist(), before, strict=True)):
@@ -94,8 +116,8 @@ def find_pii(texts: pa.Array, kinds: tuple[str, ...], redact: bool) -> tuple[pa.
 
 @lru_cache(maxsize=1024)
 def _kinds_of(possible: int, kinds: tuple[str, ...]) -> tuple[str, ...]:
-    """The kinds of a verdict, all of them for -1, in the given order."""
-    return tuple(kind for kind in kinds if possible < 0 or possible & SOUGHT.get(kind, 0))
+    """The kinds of a verdict, in the given order."""
+    return tuple(kind for kind in kinds if possible & SOUGHT[kind])
 
 
 @compiled()
@@ -160,10 +182,28 @@ def _punctuation(data: np.ndarray, start: int, at: int, stop: int, kinds: np.nda
 
 
 @compiled()
+def _follows_country(data: np.ndarray, start: int, at: int, kinds: np.ndarray) -> bool:
+    """Whether a digit at `at` is the first or second behind two capitals, as in an IBAN."""
+    if at - start < 2 or not kinds[data[at - 2]] & _UPPER:
+        return False
+    return kinds[data[at - 1]] & (_UPPER | _DIGIT) != 0
+
+
+@compiled()
+def _with_strange_digits(data: np.ndarray, start: int, stop: int, strange: int, kinds: np.ndarray) -> int:
+    """The kinds that a piece with digits of other scripts may have: the patterns take those digits too."""
+    digits, dots = strange, 0
+    for at in range(start, stop):
+        digits += kinds[data[at]] & _DIGIT != 0
+        dots += data[at] == _DOT
+    return (_PHONE | _CARD if digits >= 8 else 0) | (_IP if dots >= 3 else 0)
+
+
+@compiled()
 def _next_piece(data: np.ndarray, at: int, stop: int, wanted: int, kinds: np.ndarray, classes: np.ndarray,
                 key_starts: np.ndarray, state: np.ndarray) -> tuple[int, int, int]:  # fmt: skip
     """The next piece that may have one of the kinds: start, end, kinds; no kinds where there is none."""
-    found, start, token, counting = 0, at, at, False
+    found, start, token, counting, strange = 0, at, at, False, 0
     _clear(state)
     while at < stop:
         kind = kinds[data[at]]
@@ -188,13 +228,15 @@ def _next_piece(data: np.ndarray, at: int, stop: int, wanted: int, kinds: np.nda
                 counting = False
             if data[at] >= 128:
                 code, width = decode(data, at)
-                # The patterns take other scripts' digits too: rare enough to let them look.
-                found |= _EVERY if classes[code] & DECIMAL else 0
+                if classes[code] & DECIMAL:
+                    strange += 1
+                    found |= _IBAN if _follows_country(data, start, at, kinds) else 0
                 at += width - 1
-            elif found & wanted:
-                break
             else:
-                found, start = 0, at + 1
+                found |= _with_strange_digits(data, start, at, strange, kinds) if strange else 0
+                if found & wanted:
+                    break
+                found, start, strange = 0, at + 1, 0
         elif kind & _DIGIT:
             found |= _digit(data, start, at, stop, kinds, state)
             counting = True
@@ -204,6 +246,7 @@ def _next_piece(data: np.ndarray, at: int, stop: int, wanted: int, kinds: np.nda
         at += 1
     if at - token >= _SHORTEST_KEY:
         found |= _key(data, token, key_starts)
+    found |= _with_strange_digits(data, start, at, strange, kinds) if strange else 0
     return start, at, found & wanted
 
 
@@ -214,21 +257,18 @@ def _key(data: np.ndarray, start: int, key_starts: np.ndarray) -> int:
 
 
 @compiled()
-def _survey(data: np.ndarray, offsets: np.ndarray, whole: np.ndarray, wanted: int, kinds: np.ndarray,
-            classes: np.ndarray, key_starts: np.ndarray) -> np.ndarray:  # fmt: skip
-    """The pieces that may have one of the kinds, and whole texts where that is said: int64[pieces, 4]."""
+def _survey(data: np.ndarray, offsets: np.ndarray, wanted: int, kinds: np.ndarray, classes: np.ndarray,
+            key_starts: np.ndarray) -> np.ndarray:  # fmt: skip
+    """The pieces that may have one of the kinds: int64[pieces, 4] (row, start, stop, kinds)."""
     spans, count, state = np.empty((1024, 4), np.int64), 0, np.zeros(7, np.int64)
     for row in range(len(offsets) - 1):
-        start, end, stop = offsets[row], offsets[row], offsets[row + 1]
-        while end < stop:
-            end, found = stop, -1
-            if not whole[row]:
-                start, end, found = _next_piece(data, start, stop, wanted, kinds, classes, key_starts, state)
+        at, stop = offsets[row], offsets[row + 1]
+        while at < stop:
+            start, at, found = _next_piece(data, at, stop, wanted, kinds, classes, key_starts, state)
             if found:
                 if count == len(spans):
                     spans = grown(spans)
-                spans[count, 0], spans[count, 1], spans[count, 2], spans[count, 3] = row, start, end, found
+                spans[count, 0], spans[count, 1], spans[count, 2], spans[count, 3] = row, start, at, found
                 count += 1
-            start = end + 1
-            end = start
+            at += 1
     return spans[:count].copy()

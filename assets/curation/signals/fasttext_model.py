@@ -31,17 +31,18 @@ class ModelError(ValueError):
 class FastTextModel:
     """What prediction needs.
 
-    rows: float32[inputs, width], words then n-grams; norms: float32[inputs]; outputs: float32[labels, width];
-    buckets: int32[number of buckets], the input of an n-gram's hash or -1; children: int32[2 labels - 1, 2], the tree
-    whose leaves are the labels, -1 for none; spelled: uint8, all words one after the other; spelling: int64[words + 1];
-    slots: int32[power of two], words by hash, -1 where empty; lengths: (shortest, longest) n-gram in code points.
+    rows: float32[inputs, width], words then n-grams; outputs: float32[labels, width]; buckets: int32[number of
+    buckets], the input of an n-gram's hash or -1; known: uint8, a bit for each bucket that has one; children:
+    int32[2 labels - 1, 2], the tree whose leaves are the labels, -1 for none; spelled: uint8, all words one after the
+    other; spelling: int64[words + 1]; slots: int32[power of two], words by hash, -1 where empty; lengths: (shortest,
+    longest) n-gram in code points.
     """
 
     labels: tuple[str, ...]
     rows: np.ndarray
-    norms: np.ndarray
     outputs: np.ndarray
     buckets: np.ndarray
+    known: np.ndarray
     children: np.ndarray
     spelled: np.ndarray
     spelling: np.ndarray
@@ -60,7 +61,7 @@ class FastTextModel:
             Indices of labels, int64[texts], -1 where a text has no word and no n-gram that the model knows; their
             probabilities, float32[texts], at most 1.
         """
-        return _predict(data, spans, classes, self.rows, self.norms, self.outputs, self.buckets, self.children,
+        return _predict(data, spans, classes, self.rows, self.outputs, self.buckets, self.known, self.children,
                         self.spelled, self.spelling, self.slots, *self.lengths)  # fmt: skip
 
 
@@ -113,7 +114,8 @@ def _read(reader: _Reader) -> FastTextModel:
     kept = reader.array(np.int32, 2 * pruned).reshape(-1, 2)
     by_bucket = np.full(buckets, -1, np.int32)
     by_bucket[kept[:, 0]] = kept[:, 1] + words
-    rows, norms = _quantised(reader)
+    known = np.packbits(by_bucket >= 0, bitorder="little")
+    rows = _quantised(reader)
     if reader.take("?")[0]:
         raise ModelError("its output is quantised too")
     count, _ = reader.take("2q")
@@ -123,18 +125,18 @@ def _read(reader: _Reader) -> FastTextModel:
     spelled, spelling, slots = _vocabulary(names[:words])
     return FastTextModel(
         tuple(name.removeprefix(_LABEL).decode() for name in names[words:]),
-        rows, norms, outputs, by_bucket, _tree(counts[words:]), spelled, spelling, slots, (shortest, longest),
+        rows, outputs, by_bucket, known, _tree(counts[words:]), spelled, spelling, slots, (shortest, longest),
     )  # fmt: skip
 
 
-def _quantised(reader: _Reader) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (of length 1 or so) and norms of the input, from codes for parts of rows and centroids of the parts."""
+def _quantised(reader: _Reader) -> np.ndarray:
+    """Rows of the input, from codes for parts of rows, centroids of the parts, and coded norms."""
     is_quantised, has_norms, count, _, size = reader.take("??2qi")
     if not (is_quantised and has_norms):
         raise ModelError("its input is not quantised with norms")
     codes = reader.array(np.uint8, size).reshape(count, -1)
     rows = _decoded(codes, reader)
-    return rows, np.ascontiguousarray(_decoded(reader.array(np.uint8, count).reshape(count, 1), reader)[:, 0])
+    return rows * _decoded(reader.array(np.uint8, count).reshape(count, 1), reader)
 
 
 def _decoded(codes: np.ndarray, reader: _Reader) -> np.ndarray:
@@ -209,14 +211,14 @@ def _find(data: np.ndarray, start: int, stop: int, spelled: np.ndarray, spelling
 
 
 @compiled()
-def _add(hidden: np.ndarray, row: int, rows: np.ndarray, norms: np.ndarray) -> None:
+def _add(hidden: np.ndarray, row: int, rows: np.ndarray) -> None:
     for at in range(len(hidden)):
-        hidden[at] += norms[row] * rows[row, at]
+        hidden[at] += rows[row, at]
 
 
 @compiled()
-def _add_grams(word: np.ndarray, length: int, buckets: np.ndarray, shortest: int, longest: int, rows: np.ndarray,
-               norms: np.ndarray, hidden: np.ndarray) -> int:  # fmt: skip
+def _add_grams(word: np.ndarray, length: int, buckets: np.ndarray, known: np.ndarray, shortest: int, longest: int,
+               rows: np.ndarray, hidden: np.ndarray) -> int:  # fmt: skip
     """Add the rows of all n-grams of a word that stands between < and >; how many there are."""
     added = 0
     for start in range(length):
@@ -232,9 +234,9 @@ def _add_grams(word: np.ndarray, length: int, buckets: np.ndarray, shortest: int
                 value = _hashed(value, word[at])
                 at += 1
             if n >= shortest and not (n == 1 and (start == 0 or at == length)):
-                row = buckets[value % np.uint32(len(buckets))]
-                if row >= 0:
-                    _add(hidden, row, rows, norms)
+                bucket = np.int64(value) % len(buckets)
+                if known[bucket >> 3] >> (bucket & 7) & 1:
+                    _add(hidden, buckets[bucket], rows)
                     added += 1
     return added
 
@@ -279,8 +281,8 @@ def _begins_as_label(data: np.ndarray, start: int, stop: int) -> bool:
 
 
 @compiled()
-def _sum_text(data: np.ndarray, at: int, stop: int, classes: np.ndarray, rows: np.ndarray, norms: np.ndarray,
-              buckets: np.ndarray, spelled: np.ndarray, spelling: np.ndarray, slots: np.ndarray, shortest: int,
+def _sum_text(data: np.ndarray, at: int, stop: int, classes: np.ndarray, rows: np.ndarray, buckets: np.ndarray,
+              known: np.ndarray, spelled: np.ndarray, spelling: np.ndarray, slots: np.ndarray, shortest: int,
               longest: int, word: np.ndarray, hidden: np.ndarray) -> int:  # fmt: skip
     """Add the rows of all words and n-grams of a text; how many there are.
 
@@ -303,18 +305,18 @@ def _sum_text(data: np.ndarray, at: int, stop: int, classes: np.ndarray, rows: n
         if index < 0 and _begins_as_label(data, start, at):
             continue
         if index >= 0:
-            _add(hidden, index, rows, norms)
+            _add(hidden, index, rows)
             added += 1
         word[0], word[length + 1] = 60, 62
         word[1 : length + 1] = data[start:at]
-        added += _add_grams(word, length + 2, buckets, shortest, longest, rows, norms, hidden)
+        added += _add_grams(word, length + 2, buckets, known, shortest, longest, rows, hidden)
     return added
 
 
 @compiled()
-def _predict(data: np.ndarray, spans: np.ndarray, classes: np.ndarray, rows: np.ndarray, norms: np.ndarray,
-             outputs: np.ndarray, buckets: np.ndarray, children: np.ndarray, spelled: np.ndarray, spelling: np.ndarray,
-             slots: np.ndarray, shortest: int, longest: int) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+def _predict(data: np.ndarray, spans: np.ndarray, classes: np.ndarray, rows: np.ndarray,
+             outputs: np.ndarray, buckets: np.ndarray, known: np.ndarray, children: np.ndarray, spelled: np.ndarray,
+             spelling: np.ndarray, slots: np.ndarray, shortest: int, longest: int) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     labels, confidences = np.full(len(spans), -1), np.zeros(len(spans), np.float32)
     hidden = np.empty(outputs.shape[1], np.float32)
     nodes, scores = np.empty(len(children), np.int64), np.empty(len(children), np.float32)
@@ -324,9 +326,9 @@ def _predict(data: np.ndarray, spans: np.ndarray, classes: np.ndarray, rows: np.
     word = np.empty(longest_text + 2, np.uint8)
     for text in range(len(spans)):
         hidden[:] = 0
-        added = _sum_text(data, spans[text, 0], spans[text, 1], classes, rows, norms, buckets, spelled, spelling, slots,
+        added = _sum_text(data, spans[text, 0], spans[text, 1], classes, rows, buckets, known, spelled, spelling, slots,
                           shortest, longest, word, hidden)  # fmt: skip
-        _add(hidden, 0, rows, norms)  # the end of the line is a word of its own, the first
+        _add(hidden, 0, rows)  # the end of the line is a word of its own, the first
         added += 1
         for at in range(len(hidden)):
             hidden[at] *= np.float32(1.0 / added)
