@@ -7,7 +7,6 @@ large vocabulary's logits need never exist at once. Exported weights load in `tr
 Shapes: B batch, L length, W width, V vocabulary, H query heads, G key/value heads, D numbers per head.
 """
 
-import math
 from collections.abc import Mapping
 
 import torch
@@ -17,7 +16,8 @@ from torch.nn import functional
 from headwater.models.backbones.attention import Layout, attend, packed_layout, plain_layout
 from headwater.models.backbones.options import DecoderOptions
 from headwater.models.backbones.pooling import pooled
-from headwater.models.backbones.rotary import rotary_table, rotate
+from headwater.models.backbones.rotary import rotate
+from headwater.models.backbones.token_network import TokenNetwork
 
 
 class KeyValueCache:
@@ -94,14 +94,12 @@ class Block(nn.Module):
         return x_BLW + self.feed_forward(self.feed_forward_norm(x_BLW))
 
 
-class Decoder(nn.Module):
+class Decoder(TokenNetwork):
     """The transformer: token ids in, hidden states out, logits on request.
 
     Weights are undefined until `initialise` or `load_state_dict`. A model built on the meta device is made real by
     `to_empty(device=...)` followed by `initialise(seed)`.
     """
-
-    turns: Tensor
 
     def __init__(self, options: DecoderOptions) -> None:
         super().__init__()
@@ -111,44 +109,6 @@ class Decoder(nn.Module):
         self.norm = nn.RMSNorm(options.width, eps=options.norm_epsilon)
         self.head = None if options.tied else nn.Linear(options.width, options.vocabulary_size, bias=False)
         self.register_buffer("turns", self._turns(self.embedding.weight.device), persistent=False)
-
-    @property
-    def dims(self) -> dict[str, int]:
-        """Sizes that an objective may need to build its heads."""
-        return {"width": self.options.width, "vocabulary": self.options.vocabulary_size}
-
-    @property
-    def outer_parameters(self) -> frozenset[str]:
-        """Matrices indexed by token: optimizers made for hidden matrices leave them alone."""
-        return frozenset({"embedding.weight", "head.weight"})
-
-    @property
-    def output_weight(self) -> Tensor:
-        """The matrix (V, W) that turns hidden states into logits."""
-        return self.embedding.weight if self.head is None else self.head.weight
-
-    def _turns(self, device: torch.device) -> Tensor:
-        return rotary_table(self.options.context_length, self.options.head_width, self.options.rope_base, device)
-
-    @torch.no_grad()
-    def initialise(self, seed: int) -> "Decoder":
-        """Draw all weights, the same on every device.
-
-        Normal with deviation sqrt(2 / (5 W)) (Nguyen and Salazar 2019, arXiv:1910.05895, "SmallInit"); the two matrices
-        of a block that write to the residual stream with 2 / (layers sqrt(W)) (Wang and Komatsuzaki 2021, GPT-J), so
-        that its variance does not grow with depth; norms one.
-        """
-        generator = torch.Generator().manual_seed(seed)
-        width, layers = self.options.width, self.options.layers
-        for name, parameter in self.named_parameters():
-            if parameter.ndim == 1:
-                parameter.fill_(1.0)
-                continue
-            writes = name.endswith(("attention.output.weight", "feed_forward.down.weight"))
-            deviation = 2 / (layers * math.sqrt(width)) if writes else math.sqrt(2 / (5 * width))
-            parameter.copy_(torch.empty(parameter.shape).normal_(0.0, deviation, generator=generator))
-        self.turns.copy_(self._turns(self.turns.device))
-        return self
 
     def forward(
         self, tokens_BL: Tensor, segments_BL: Tensor | None = None, cache: KeyValueCache | None = None
@@ -160,8 +120,7 @@ class Decoder(nn.Module):
         """
         past = cache.length if cache is not None else 0
         length = tokens_BL.shape[1]
-        if past + length > self.options.context_length:
-            raise ValueError(f"{past + length} tokens exceed the context length of {self.options.context_length}")
+        self._check_length(past + length)
         if segments_BL is not None and cache is not None:
             raise ValueError("a cache continues one document per row: segments cannot be given with it")
         layout = (
@@ -169,22 +128,11 @@ class Decoder(nn.Module):
             if segments_BL is None
             else packed_layout(segments_BL, self.options.attention)
         )
-        turns = self.turns[:, layout.positions]
-        turns = turns.unsqueeze(2) if layout.positions.ndim == 2 else turns
-        x_BLW = self.embedding(tokens_BL)
-        for layer, block in enumerate(self.blocks):
-            x_BLW = block(x_BLW, turns, layout, cache, layer)
-        if cache is not None:
-            cache.length += length
-        return self.norm(x_BLW)
+        return self._through(tokens_BL, layout, cache)
 
     def embed(self, fields: Mapping[str, Tensor]) -> Tensor:
         """Mean (B, W) of the hidden states of `tokens` (B, L), padding after `length` (B,) left out."""
         return pooled(self(fields["tokens"]), fields.get("length"), "mean")
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Scores (..., V) of hidden states (..., W)."""
-        return functional.linear(hidden, self.output_weight)
 
 
 def build_decoder(options: DecoderOptions, seed: int, device: str | torch.device = "cpu") -> Decoder:

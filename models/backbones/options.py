@@ -64,7 +64,10 @@ class DecoderOptions(BackboneOptions):
     @property
     def modules(self) -> tuple[str, ...]:
         """The modules whose code decides what is built."""
-        return tuple(f"headwater.models.backbones.{name}" for name in ("decoder", "attention", "pooling", "rotary"))
+        return tuple(
+            f"headwater.models.backbones.{name}"
+            for name in ("decoder", "token_network", "attention", "pooling", "rotary")
+        )
 
     @property
     def head_width(self) -> int:

@@ -9,11 +9,9 @@ encoder by loading its weights.
 Shapes: B batch, L length, T length of the decoder's side, S memory length, W width, V vocabulary, H heads, D per head.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -29,11 +27,10 @@ from headwater.models.backbones.attention import (
 from headwater.models.backbones.decoder import Block, KeyValueCache
 from headwater.models.backbones.options import DecoderOptions
 from headwater.models.backbones.pooling import pooled
-from headwater.models.backbones.rotary import rotary_table
+from headwater.models.backbones.token_network import TokenNetwork
 from headwater.models.backbones.transformer.options import TransformerOptions
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": functional.gelu, "relu": functional.relu}
-WRITES = ("attention.output.weight", "feed_forward.down.weight")
 
 
 class PlainFeedForward(nn.Module):
@@ -117,13 +114,11 @@ class Memory:
         return ((pair, self.layout) for pair in self.keys_and_values)
 
 
-class Transformer(nn.Module):
+class Transformer(TokenNetwork):
     """Token ids in, hidden states out, logits on request; see `TransformerOptions.architecture`.
 
     Weights are undefined until `initialise` or `load_state_dict`.
     """
-
-    turns: Tensor
 
     def __init__(self, options: TransformerOptions) -> None:
         super().__init__()
@@ -138,39 +133,9 @@ class Transformer(nn.Module):
         self.head = None if options.tied else nn.Linear(options.width, options.vocabulary_size, bias=False)
         self.register_buffer("turns", self._turns(self.embedding.weight.device), persistent=False)
 
-    @property
-    def dims(self) -> dict[str, int]:
-        """Sizes that an objective may need to build its heads."""
-        return {"width": self.options.width, "vocabulary": self.options.vocabulary_size}
-
-    @property
-    def outer_parameters(self) -> frozenset[str]:
-        """Matrices indexed by token."""
-        return frozenset({"embedding.weight", "head.weight"})
-
-    @property
-    def output_weight(self) -> Tensor:
-        """The matrix (V, W) that turns hidden states into logits."""
-        return self.embedding.weight if self.head is None else self.head.weight
-
-    def _turns(self, device: torch.device) -> Tensor:
-        options = self.options
-        return rotary_table(options.context_length, options.width // options.heads, options.rope_base, device)
-
-    @torch.no_grad()
-    def initialise(self, seed: int) -> "Transformer":
-        """Draw all weights as `Decoder.initialise` does; each stack's depth scales what writes to its own stream."""
-        generator = torch.Generator().manual_seed(seed)
-        width = self.options.width
-        for name, parameter in self.named_parameters():
-            if parameter.ndim == 1:
-                parameter.fill_(1.0)
-                continue
-            layers = len(self.decoder_blocks if name.startswith("decoder_blocks") else self.blocks)
-            deviation = 2 / (layers * math.sqrt(width)) if name.endswith(WRITES) else math.sqrt(2 / (5 * width))
-            parameter.copy_(torch.empty(parameter.shape).normal_(0.0, deviation, generator=generator))
-        self.turns.copy_(self._turns(self.turns.device))
-        return self
+    def _depth(self, parameter: str) -> int:
+        """Each stack's depth scales what writes to its own stream."""
+        return len(self.decoder_blocks if parameter.startswith("decoder_blocks") else self.blocks)
 
     def forward(
         self,
@@ -245,10 +210,6 @@ class Transformer(nn.Module):
         """An encoder's states prepared for many calls of `decode`."""
         return Memory(self.decoder_blocks, memory_BSW, length)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Scores (..., V) of hidden states (..., W)."""
-        return functional.linear(hidden, self.output_weight)
-
     def embed(self, fields: Mapping[str, Tensor]) -> Tensor:
         """One vector (B, W) of `tokens` (B, L) with `length` (B,), by `pooling`.
 
@@ -277,10 +238,6 @@ class Transformer(nn.Module):
         drawing = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
         return generate(self, tokens_BL, length, max_new_tokens, drawing, seed, start, stop)
 
-    def _check_length(self, length: int) -> None:
-        if length > self.options.context_length:
-            raise ValueError(f"{length} tokens exceed the context length of {self.options.context_length}")
-
     def _decoder_layout(
         self, tokens_BL: Tensor, segments_BL: Tensor | None, prefix: Tensor | None, mask: Tensor | None
     ) -> Layout:
@@ -297,11 +254,4 @@ class Transformer(nn.Module):
     def _run(self, tokens_BL: Tensor, layout: Layout, cache: KeyValueCache | None = None) -> Tensor:
         """The first stack under any layout."""
         self._check_length(tokens_BL.shape[1] + (cache.length if cache is not None else 0))
-        turns = self.turns[:, layout.positions]
-        turns = turns.unsqueeze(2) if layout.positions.ndim == 2 else turns
-        x_BLW = self.embedding(tokens_BL)
-        for layer, block in enumerate(self.blocks):
-            x_BLW = block(x_BLW, turns, layout, cache, layer)
-        if cache is not None:
-            cache.length += tokens_BL.shape[1]
-        return self.norm(x_BLW)
+        return self._through(tokens_BL, layout, cache)

@@ -54,7 +54,7 @@ class TransformerOptions(BackboneOptions):
     @property
     def modules(self) -> tuple[str, ...]:
         """The modules whose code decides what is built: the folder, and the decoder's pieces."""
-        shared = ("decoder", "attention", "pooling", "rotary")
+        shared = ("decoder", "token_network", "attention", "pooling", "rotary")
         return (*super().modules, *(f"headwater.models.backbones.{name}" for name in shared))
 
     @property
