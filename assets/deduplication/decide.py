@@ -14,6 +14,9 @@ In (3), take the first member f of G among those left in a split. A later member
 m is dropped as its copy. If f is dropped, it is because of a kept y of another group that is earlier than f; then y is
 earlier than m too and has an edge to it, so m is dropped. Only first members are ever kept, so only they can drop
 others, and the rule among first members, with the edges of their groups, is the whole rule.
+
+Where passages are looked at, (3) also drops, as `repeated_passages`, a document of whose text too much stands in
+earlier kept ones. Copies have the same passages, so that this too concerns groups.
 """
 
 from typing import NamedTuple
@@ -23,17 +26,20 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headwater.assets.deduplication import passages
 from headwater.assets.deduplication.normalise import Rows
 from headwater.assets.deduplication.options import DeduplicationOptions
 from headwater.assets.deduplication.order import document_order
+from headwater.assets.deduplication.passages import Passages
 from headwater.assets.kernels import compiled
 from headwater.assets.schemas import DECISIONS
 
-EXACT_DUPLICATE, NEAR_DUPLICATE, NEAR_HELD_OUT, CONTAMINATED = RULES = (
+EXACT_DUPLICATE, NEAR_DUPLICATE, NEAR_HELD_OUT, CONTAMINATED, REPEATED_PASSAGES = RULES = (
     "exact_duplicate",
     "near_duplicate",
     "near_held_out",
     "contaminated",
+    passages.RULE,
 )
 _SPLITS = ("train", "held_out")
 
@@ -140,14 +146,30 @@ def _drop_near_held_out(outcome: _Outcome, graph: _Graph, held: npt.NDArray[np.b
     outcome.drop(alike, NEAR_HELD_OUT, similarity[decisive], threshold, first[neighbour[decisive]])
 
 
-def _drop_duplicates(outcome: _Outcome, graph: _Graph, members: npt.NDArray[np.bool_], threshold: float) -> None:
+class _Repeats(NamedTuple):
+    """Passages in the ledger's order, with the ledger's row of each document in the order of precedence."""
+
+    passages: Passages
+    rows: Rows
+
+
+def _drop_duplicates(
+    outcome: _Outcome,
+    graph: _Graph,
+    members: npt.NDArray[np.bool_],
+    threshold: float,
+    repeats: _Repeats | None,
+) -> None:
     """The rule within one split, on its still undecided documents."""
     first = _first_members(graph, members)
     order = np.argsort(first, kind="stable")
     order = order[: np.count_nonzero(first < graph.size)]
     kept = np.zeros(graph.size, dtype=np.bool_)
     starts = np.searchsorted(graph.source, np.arange(graph.size + 1))
-    _greedy(order, starts, graph.target, first, kept)
+    if repeats is None:
+        _greedy(order, starts, graph.target, first, kept)
+    else:
+        members = _drop_repeating(outcome, graph, members, repeats, (order, starts, graph.target, first, kept))
     valid = kept[graph.target] & (first[graph.target] < first[graph.source])
     neighbour, similarity = _best_edge(graph, valid, first)
     rows = np.flatnonzero(members)
@@ -156,6 +178,26 @@ def _drop_duplicates(outcome: _Outcome, graph: _Graph, members: npt.NDArray[np.b
     outcome.drop(rows[copies], EXACT_DUPLICATE, 1.0, 1.0, first[groups[copies]])
     decisive = groups[~kept[groups]]
     outcome.drop(rows[~kept[groups]], NEAR_DUPLICATE, similarity[decisive], threshold, first[neighbour[decisive]])
+
+
+def _drop_repeating(
+    outcome: _Outcome, graph: _Graph, members: npt.NDArray[np.bool_], repeats: _Repeats, search: tuple
+) -> npt.NDArray[np.bool_]:
+    """Keeps groups as `_greedy` does, less those that repeat too much; gives the members that are not dropped so."""
+    first = search[3]
+    found, ledger_rows = repeats.passages, repeats.rows
+    shares, sources = np.full(graph.size, np.nan), np.full(graph.size, -1, dtype=np.int64)
+    rows = ledger_rows[np.minimum(first, graph.size - 1)]
+    limits = (found.options.min_count, found.options.max_share)
+    texts = (found.offsets, found.codes, found.starts, found.ends, found.sizes)
+    passages.greedy(search, rows, texts, shares, sources, *limits)
+    place = np.empty(graph.size, dtype=np.int64)
+    place[ledger_rows] = np.arange(graph.size)
+    repeating = members & (shares > found.options.max_share)[graph.group]
+    dropped = np.flatnonzero(repeating)
+    groups = graph.group[dropped]
+    outcome.drop(dropped, REPEATED_PASSAGES, shares[groups], found.options.max_share, place[sources[groups]])
+    return members & ~repeating
 
 
 def _drop_contaminated(outcome: _Outcome, hits: pa.Table, doc_ids: pa.Array, held: npt.NDArray[np.bool_]) -> None:
@@ -193,12 +235,14 @@ def decide(
     options: DeduplicationOptions,
     source_rank: dict[str, int],
     hits: pa.Table | None = None,
+    repeats: Passages | None = None,
 ) -> pa.Table:
     """Decisions (DECISIONS), one row for each ledger row (doc_id, split, source, date), in the ledger's order.
 
     `edges` (EDGES) are verified: an exact one from each copy to an earlier copy, near ones between any members of two
-    groups; other_id is the earlier document in each. `hits` are those of `decontamination.contaminated`. The detail
-    names the document or item that decided. Raises ValueError for edges or hits that do not belong to the ledger.
+    groups; other_id is the earlier document in each. `hits` are those of `decontamination.contaminated`, `repeats` the
+    passages of the documents. The detail names the document or item that decided, for passages the document with the
+    longest one. Raises ValueError for edges or hits that do not belong to the ledger.
     """
     order = document_order(ledger, source_rank)
     ordered = ledger.select(["doc_id", "split"]).take(order)
@@ -209,8 +253,9 @@ def decide(
     _drop_near_held_out(outcome, graph, held, threshold)
     if hits is not None:
         _drop_contaminated(outcome, hits, doc_ids, held)
+    ordered_repeats = _Repeats(repeats, np.asarray(order, dtype=np.int64)) if repeats is not None else None
     for members in (held, ~held & outcome.undecided):
-        _drop_duplicates(outcome, graph, members, threshold)
+        _drop_duplicates(outcome, graph, members, threshold, ordered_repeats)
     kept = outcome.undecided
     columns = [
         doc_ids,
