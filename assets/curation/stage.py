@@ -148,7 +148,10 @@ def materialize_curated(context: StageContext) -> Outcome:
     if context.base is not None:
         chunks, keeping = _undecided(context, raw)
     tasks = [ChunkTask(view, rows, options, rules, stored) for rows in chunks]
-    tables, _ = context.run_partitions("decide", _decide, tasks, {"decisions": LEDGER}, chunks, keeping=keeping)
+    sizes = [float(rows.records) for rows in chunks]
+    tables, _ = context.run_partitions(
+        "decide", _decide, tasks, {"decisions": LEDGER}, chunks, sizes, unit="records", keeping=keeping
+    )
     outcome = Outcome(tables=tables, content=corpus_content(raw, tables["decisions"]))
     _describe_decisions(context, outcome, rules)
     return outcome
