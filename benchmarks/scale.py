@@ -56,12 +56,12 @@ def measure_growth(given: argparse.Namespace, folder: Path) -> None:
     runs = {}
     for size in given.sizes:
         runs[size] = measure(f"{size:,.0f} MB", folder, lambda at, size=size: write_corpus(at, size), given.limit_mb)
+    runs = dict(sorted(runs.items()))
     text = told_growth(runs, given.limit_mb)
     print(f"\n{text}")
     if given.write:
-        write_section(given.write, "scale", f"{text}\n\n![Peak memory by stage](scale.svg)")
-        points = {asset: [(size, run["stages"][asset]["peak"]) for size, run in runs.items()] for asset in _assets(runs)}
-        (given.write.parent / "scale.svg").write_text(growth_plot(points, given.limit_mb))
+        write_section(given.write, "scale", f"{text}\n\n![Peak memory of each stage over the corpus](scale.svg)")
+        (given.write.parent / "scale.svg").write_text(growth_plot(runs))
 
 
 def measure_skew(given: argparse.Namespace, folder: Path) -> None:
@@ -178,10 +178,7 @@ def measure(title: str, folder: Path, write: Callable[[Path], None], limit: floa
         done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, preexec_fn=join)
     if done.returncode:
         raise SystemExit(f"{title}: the run ended with {done.returncode} (-9: it was killed at the limit)")
-    result = json.loads(done.stdout.splitlines()[-1])
-    for asset, cost in result["stages"].items():
-        print(f"  {asset}: {cost['cpu']:.1f} CPU s, {cost['peak']:,.0f} MB", file=sys.stderr, flush=True)
-    return result
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 class confined:
@@ -236,7 +233,9 @@ def run_path(folder: Path) -> dict[str, Any]:
         cpu, wall = cpu_seconds(), time.perf_counter()
         forget_peak()
         metrics[stage.asset] = run_stage(stage, store, workspace, log=lambda _: None).record.metrics
-        stages[stage.asset] = {"cpu": cpu_seconds() - cpu, "wall": time.perf_counter() - wall, "peak": peak_megabytes()}
+        cost = {"cpu": cpu_seconds() - cpu, "wall": time.perf_counter() - wall, "peak": peak_megabytes()}
+        stages[stage.asset] = cost
+        print(f"  {stage.asset}: {cost['cpu']:.1f} CPU s, {cost['peak']:,.0f} MB", file=sys.stderr, flush=True)
     raw = metrics["corpus/raw"]
     kept = metrics["corpus/deduplicated"]["kept"]
     return {"stages": stages, "records": raw["records"], "megabytes": raw["megabytes"], "kept": kept}
@@ -291,11 +290,15 @@ def _cpu(run: dict[str, Any]) -> float:
     return sum(cost["cpu"] for asset, cost in run["stages"].items() if not asset.endswith("tokenizer"))
 
 
-def growth_plot(points: dict[str, list[tuple[float, float]]], limit: float) -> str:
+def growth_plot(runs: dict[float, dict[str, Any]]) -> str:
     """Peak memory of each stage over the size of the corpus, as SVG."""
     from headwater.assets.plots import curves_over
 
-    return curves_over(points, "corpus, MB", "peak memory, MB")
+    peaks = {
+        asset: {round(run["megabytes"]): [run["stages"][asset]["peak"]] for run in runs.values()}
+        for asset in _assets(runs)
+    }
+    return curves_over(peaks, "Peak memory of each stage", "corpus, MB of text", "MB")
 
 
 if __name__ == "__main__":
