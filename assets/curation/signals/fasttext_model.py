@@ -316,7 +316,8 @@ def _sum_text(data: np.ndarray, at: int, stop: int, classes: np.ndarray, rows: n
 @compiled()
 def _predict(data: np.ndarray, spans: np.ndarray, classes: np.ndarray, rows: np.ndarray,
              outputs: np.ndarray, buckets: np.ndarray, known: np.ndarray, children: np.ndarray, spelled: np.ndarray,
-             spelling: np.ndarray, slots: np.ndarray, shortest: int, longest: int) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+             spelling: np.ndarray, slots: np.ndarray, shortest: int,
+             longest: int) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     labels, confidences = np.full(len(spans), -1), np.zeros(len(spans), np.float32)
     hidden = np.empty(outputs.shape[1], np.float32)
     nodes, scores = np.empty(len(children), np.int64), np.empty(len(children), np.float32)
