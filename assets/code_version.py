@@ -7,10 +7,15 @@ equivalent, and nothing is recomputed.
 import ast
 import hashlib
 import importlib.util
+import json
+import sys
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
+from headwater.assets.storage.content import framed_digest
 from headwater.assets.storage.records import CodeRecord
 
 
@@ -32,12 +37,48 @@ def _library_version(name: str) -> str:
 @cache
 def modules_hash(modules: tuple[str, ...]) -> str:
     """Hash of the source of modules and packages. Comments, docstrings and layout do not count."""
-    digest = hashlib.blake2b(digest_size=8)
-    for module in sorted(modules):
-        for name, path in _sources(module):
+    sources = [source for module in sorted(modules) for source in _sources(module)]
+    parts = [part for name, path in sources for part in (name.encode(), _read(path))]
+    known, key = _known_hashes(), framed_digest(_read(Path(__file__)), *parts)
+    if key not in known:
+        digest = hashlib.blake2b(digest_size=8)
+        for name, path in sources:
             digest.update(f"{name}\0".encode())
             digest.update(_normal_form(path).encode())
-    return digest.hexdigest()
+        known[key] = digest.hexdigest()
+        _remember(known)
+    return known[key]
+
+
+# Parsing the sources takes a third of a second in each new process; what came of it is kept where Python keeps its own.
+_KEPT = Path(__file__).parent / "__pycache__" / f"code_versions.{sys.implementation.cache_tag}.json"
+_MOST = 1_000
+
+
+@cache
+def _known_hashes() -> dict[str, str]:
+    """Hashes of modules by the bytes of their sources."""
+    try:
+        found = json.loads(_KEPT.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+
+
+def _remember(known: dict[str, str]) -> None:
+    if sys.dont_write_bytecode:
+        return
+    newest = dict(list(known.items())[-_MOST:])
+    with suppress(OSError):  # a folder that may not be written: the next process parses again
+        _KEPT.parent.mkdir(exist_ok=True)
+        with NamedTemporaryFile("w", dir=_KEPT.parent, delete=False) as file:
+            json.dump(newest, file)
+        Path(file.name).replace(_KEPT)
+
+
+@cache
+def _read(path: Path) -> bytes:
+    return path.read_bytes()
 
 
 def _sources(module: str) -> list[tuple[str, Path]]:
@@ -52,7 +93,7 @@ def _sources(module: str) -> list[tuple[str, Path]]:
 
 @cache
 def _normal_form(path: Path) -> str:
-    tree = ast.parse(path.read_bytes())
+    tree = ast.parse(_read(path))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and _documented(node):
             node.body = node.body[1:]
