@@ -199,6 +199,7 @@ def run_apart(peer: str, folder: Path, kernels: Path | None = None) -> Result:
     """One run in a fresh process. Kernels compiled by one run are found by the next, in a folder of this benchmark."""
     command = [sys.executable, sys.argv[0], "--peer", peer, "--folder", str(folder)]
     environment = {**os.environ, **_ONE_THREAD, "NUMBA_CACHE_DIR": str(kernels or folder / "kernels")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # nobody compiles a program's modules at each start
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-4000:]}")
