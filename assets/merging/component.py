@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from headwater.assets.component import StageComponent
-from headwater.assets.merging.declaration import MergeOptions, MergeStageOptions
+from headwater.assets.merging.declaration import CHECK, MEANING, MergeOptions, MergeStageOptions
 from headwater.assets.stages import Check, Stage
 
 
@@ -29,6 +29,7 @@ class Merge(StageComponent):
                 libraries=("torch",),
                 checks=(
                     Check("finite", "Every weight is a finite number.", blocking=True),
+                    Check(CHECK, MEANING),
                     Check("withdrawn_documents", "Nothing that it was made of took from a withdrawn document."),
                 ),
                 pipeline=pipeline,

@@ -10,6 +10,9 @@ from headwater.assets.merging.options import MergerOptions
 from headwater.assets.options import ComponentOptions, Misfit, Options
 from headwater.models.discovery import choice
 
+# The check that what is merged comes from one network.
+CHECK, MEANING = "common_start", "What is merged was trained from common weights."
+
 Merger: Any = choice(merging.__name__, MergerOptions)
 
 

@@ -12,6 +12,7 @@ import torch
 
 from headwater.assets.context import StageContext, StageError
 from headwater.assets.markdown import markdown_table
+from headwater.assets.merging.common_start import common_start
 from headwater.assets.merging.declaration import MergeStageOptions
 from headwater.assets.merging.protocol import Ingredient, Merged
 from headwater.assets.stages import Outcome
@@ -64,6 +65,7 @@ def materialize_merged(context: StageContext) -> Outcome:
     outcome.files = weights | _sums(context.folder, *(context.folder / f"seed_{s}" / STATE for s in options.seeds))
     outcome.content = digest_of({name: sha for name, sha in weights.items() if name.endswith(".safetensors")})
     _describe(outcome, records, merged, objectives, options.seeds, finite)
+    outcome.checks.append(common_start(context.store, records, options.seeds))
     return outcome
 
 

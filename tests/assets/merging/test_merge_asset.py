@@ -92,3 +92,24 @@ def test_networks_of_other_shapes_are_refused_by_name(trained):
     soup = Merge(name="soup", merger={"kind": "soup", "of": ["one", "wide"]})
     with pytest.raises(StageError, match=r"soup/merged, seed 0: .* is \(.*\) in one/checkpoint"):
         lab.run(*parts, wide, soup)
+
+
+def start_of(lab: Lab, parts, *names: str, seeds=(0, 1)):
+    lab.run(*parts, Merge(name="joined", merger={"kind": "soup", "of": list(names)}, seeds=list(seeds)))
+    (check,) = [check for check in lab.record("joined/merged").checks if check.name == "common_start"]
+    assert not check.blocking
+    return check
+
+
+def test_networks_without_a_common_start_are_merged_with_a_warning(trained):
+    lab, parts = trained
+    assert start_of(lab, parts, "one", "two").passed
+    assert start_of(lab, parts, "start", "two", seeds=[0]).passed  # from a start to what grew of it
+    twin, apart = learned("twin", seeds=(0, 1), backbone=SMALL), learned("apart", seeds=(5,), backbone=SMALL)
+    parts = [*parts, twin, apart]
+    lab.run(*parts)
+    assert start_of(lab, parts, "start", "twin", seeds=[0]).passed  # the same first weights, drawn from seed 0
+    check = start_of(lab, parts, "one", "twin")
+    assert not check.passed
+    assert "Nothing lies behind all of one/checkpoint, twin/checkpoint for seed 1:" in check.description
+    assert not start_of(lab, parts, "one", "apart").passed
