@@ -15,6 +15,7 @@ from headwater.assets import dagster_assets
 from headwater.assets.automation.runs import end_dead_runs, sign_of_life
 from headwater.assets.command_line.errors import CommandError
 from headwater.assets.command_line.loading import Loaded, load_workspace, with_upstream
+from headwater.assets.redaction import redacted
 from headwater.assets.stages import Stage
 from headwater.assets.storage.records import Record
 
@@ -39,7 +40,8 @@ def materialize_selection(selections: Sequence[str], upstream: bool = True, forc
             _refuse_to_force_all(selection, loaded.select(selection))
     stages = with_upstream(loaded.stages, chosen) if upstream else list(chosen)
     console = Console(stderr=True, highlight=False)
-    console.print(f"[bold]{' '.join(selections)}[/]: {len(stages)} assets, store {loaded.store.url}", soft_wrap=True)
+    where = redacted(loaded.store.url)
+    console.print(f"[bold]{' '.join(selections)}[/]: {len(stages)} assets, store {where}", soft_wrap=True)
     started = time.perf_counter()
     dagster_assets.announce = lambda result: console.print(_line(result), soft_wrap=True)
     try:
