@@ -8,6 +8,7 @@ from headwater.assets.corpus.datasets.options import DatasetOptions
 from headwater.assets.corpus.declaration import CorpusOptions
 from headwater.assets.corpus.options import Source
 from headwater.assets.curation.declaration import what_decides, what_is_measured
+from headwater.assets.deduplication.options import DeduplicationOptions
 from headwater.assets.stages import Check, Stage
 
 _READING = ("headwater.assets.corpus.reading", "headwater.assets.corpus.sources", "headwater.assets.schemas")
@@ -16,6 +17,13 @@ _READING = ("headwater.assets.corpus.reading", "headwater.assets.corpus.sources"
 def _modules_of(sources: Sequence[Source]) -> tuple[str, ...]:
     """The code of the data sets that are read, so that a change of one concerns no other corpus."""
     return tuple(sorted({type(source).__module__ for source in sources if isinstance(source, DatasetOptions)}))
+
+
+def _checks_of(deduplication: DeduplicationOptions) -> tuple[Check, ...]:
+    lost = Check("lost_share", "No source loses more than its stated share.", blocking=True)
+    if deduplication.estimate is None or deduplication.near is None:
+        return (lost,)
+    return lost, Check("estimated_quality", "Precision and recall, estimated on a sample, are what they should be.")
 
 
 class Corpus(StageComponent):
@@ -127,7 +135,7 @@ class Corpus(StageComponent):
             outside="headwater.assets.deduplication.stage:evaluation_sets_fingerprint",
             refreshes=("curated",),
             modules=("headwater.assets.deduplication",),
-            checks=(Check("lost_share", "No source loses more than its stated share.", blocking=True),),
+            checks=_checks_of(deduplication),
             pipeline=pipeline,
             description="Exact and near duplicates and evaluation items left out, with the evidence of each edge.",
             kinds=("lance", "ray"),

@@ -85,7 +85,7 @@ class CorpusOptions(ComponentOptions, RawOptions):
         """Deduplication as it is done: other modalities than text have exact duplicates only."""
         if self.modality == "text":
             return self.deduplication
-        return self.deduplication.model_copy(update={"near": None})
+        return self.deduplication.model_copy(update={"near": None, "passages": None})
 
     def raw(self) -> RawOptions:
         """The part that decides what is read."""

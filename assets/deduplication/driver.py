@@ -13,6 +13,7 @@ from headwater.assets.deduplication.incremental import plan_refresh
 from headwater.assets.deduplication.neighbourhood import decide_again, overlaid, touched_documents, without
 from headwater.assets.deduplication.normalise import Rows
 from headwater.assets.deduplication.options import DeduplicationOptions
+from headwater.assets.deduplication.passages import compute_passages, passages_of
 from headwater.assets.deduplication.population import Documents
 from headwater.assets.deduplication.signatures import compute_signatures
 from headwater.assets.deduplication.verify import Texts, verify_pairs
@@ -47,8 +48,13 @@ def deduplicate(
     pairs, left_out = candidate_pairs(arranged, roots, options)
     edges = pa.concat_tables([exact_edges(arranged, roots, options), verify_pairs(pairs, lambda _: documents, options)])
     hits = contaminated(documents, index, options.decontamination) if index is not None else None
+    repeats = None
+    if options.passages is not None:
+        found = compute_passages(documents, options.passages)
+        rows = pc.index_in(ledger["doc_id"].combine_chunks(), value_set=found["doc_id"].combine_chunks())
+        repeats = passages_of(found.take(rows), options.passages)
     return Deduplicated(
-        decide(ledger, edges, options, source_rank, hits), edges, signatures, left_out, hits, len(pairs)
+        decide(ledger, edges, options, source_rank, hits, repeats), edges, signatures, left_out, hits, len(pairs)
     )
 
 

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from headwater.assets.deduplication.estimate_options import EstimateOptions
+from headwater.assets.deduplication.passages_options import PassageOptions
 from headwater.models.options import Options
 
 
@@ -174,8 +176,16 @@ class DeduplicationOptions(Options):
     verifier: JaccardOptions = Field(
         default_factory=JaccardOptions, description="What makes a candidate pair a near-duplicate."
     )
+    passages: PassageOptions | None = Field(
+        default=None,
+        description="Drop documents that mostly repeat passages of earlier ones; null looks at whole documents only.",
+    )
     decontamination: DecontaminationOptions = Field(
         default_factory=DecontaminationOptions, description="Evaluation sets kept out of training."
+    )
+    estimate: EstimateOptions | None = Field(
+        default_factory=EstimateOptions,
+        description="How each run estimates its own precision and recall; null makes no estimate.",
     )
     max_lost_share: float = Field(
         default=0.5,

@@ -259,8 +259,8 @@ def greedy(
     """Keep each group, in order of first members, unless a kept neighbour has an earlier one, or too much of its text
     stands in earlier kept groups.
 
-    `search` is (order, starts of the groups' edges, their targets, first members, kept: filled in), `texts` the arrays of
-    `Passages`; `rows` names the document there that each group is judged by. `shares` and `sources` are of groups.
+    `search` is (order, starts of the groups' edges, their targets, first members, kept: filled in); `texts` has the
+    arrays of `Passages`, `rows` the document there that each group is judged by; shares and sources are of groups.
     """
     order, edge_starts, targets, first, kept = search
     offsets, codes, starts, ends, sizes = texts

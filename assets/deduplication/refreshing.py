@@ -14,11 +14,13 @@ import pyarrow.compute as pc
 from headwater.assets.context import Rebuild, StageContext
 from headwater.assets.corpus.view import Table
 from headwater.assets.curation.stage import LEDGER
+from headwater.assets.deduplication.decide import decide
 from headwater.assets.deduplication.difference import Difference, Reaching, difference, equal, reached
 from headwater.assets.deduplication.incremental import plan_refresh
 from headwater.assets.deduplication.neighbourhood import decide_again, touched_documents, without
 from headwater.assets.deduplication.options import DeduplicationOptions
 from headwater.assets.deduplication.population import Documents
+from headwater.assets.deduplication.repeats import repeats_of, write_repeated
 from headwater.assets.deduplication.stored import StoredIndex
 from headwater.assets.deduplication.tasks import sign, verify
 from headwater.assets.schemas import DECISIONS
@@ -40,6 +42,12 @@ class Result(NamedTuple):
     figures: dict[str, int]
 
 
+def published(options: DeduplicationOptions) -> tuple[str, ...]:
+    """The tables that the stage publishes."""
+    tables = ("decisions", "edges", "signatures", "hits")
+    return tables if options.passages is None else (*tables, "passages", "repeated")
+
+
 def refresh(context: StageContext, base: Record, now: Reaching, rank: dict[str, int], items: Table | None) -> Result:
     """Follows the changes since `base`; the result is that of a full run.
 
@@ -47,7 +55,7 @@ def refresh(context: StageContext, base: Record, now: Reaching, rank: dict[str, 
         Rebuild: the earlier output cannot be built on.
     """
     options: DeduplicationOptions = context.stage.options  # type: ignore[assignment]
-    if absent := {"decisions", "edges", "signatures", "hits"} - set(base.tables):
+    if absent := set(published(options)) - set(base.tables):
         raise Rebuild(f"the earlier output has no {' and no '.join(sorted(absent))}")
     before = reached(context)
     found = difference(context, before, now)
@@ -61,7 +69,12 @@ def refresh(context: StageContext, base: Record, now: Reaching, rank: dict[str, 
     hits = _read_at(context, "hits", tables["hits"]) if items is not None else None
     seeds = touched_documents(edges, plan.removed, added, arrived.ledger)
     final = pa.concat_tables([without(edges, plan.removed), added])
-    rows, decided = decide_again(now.documents, final, seeds, options, rank, hits)
+    if (repeats := repeats_of(context, tables, now)) is not None:
+        decided = decide(now.documents, final, options, rank, hits, repeats)
+        rows = np.arange(len(decided))
+        tables["repeated"] = write_repeated(context, now, decided, repeats, rank)
+    else:
+        rows, decided = decide_again(now.documents, final, seeds, options, rank, hits)
     earlier_decisions = _read(context, base, "decisions")
     decisions = _decisions(earlier_decisions, now, found, rows, decided)
     tables["decisions"], changed = _write_decisions(context, base, earlier_decisions, decisions, found)
@@ -108,7 +121,9 @@ def _leaving(
     """Which rows of the earlier tables of signatures and hits go."""
     ids = before.ledger["doc_id"].filter(pa.array(found.gone)).combine_chunks()
     hits = pc.is_in(_read(context, base, "hits")["doc_id"], value_set=ids).to_numpy()
-    return {"signatures": gone, "hits": np.flatnonzero(hits)}
+    return {"signatures": gone, "hits": np.flatnonzero(hits)} | (
+        {"passages": gone} if "passages" in base.tables else {}
+    )
 
 
 def _arrivals(

@@ -18,10 +18,12 @@ from headwater.assets.deduplication.decide import decide
 from headwater.assets.deduplication.decontamination import build_index
 from headwater.assets.deduplication.description import describe
 from headwater.assets.deduplication.difference import Reaching, reaching
+from headwater.assets.deduplication.estimated import add_estimate
 from headwater.assets.deduplication.evaluation_sets import read_evaluation_set
 from headwater.assets.deduplication.neighbourhood import overlaid
 from headwater.assets.deduplication.options import DeduplicationOptions
-from headwater.assets.deduplication.refreshing import Result, in_ledger, refresh
+from headwater.assets.deduplication.refreshing import Result, in_ledger, published, refresh
+from headwater.assets.deduplication.repeats import repeats_of, write_repeated
 from headwater.assets.deduplication.stored import StoredIndex
 from headwater.assets.deduplication.tasks import sign, verify
 from headwater.assets.stages import Outcome, Stage
@@ -59,11 +61,12 @@ def materialize_deduplicated(context: StageContext) -> Outcome:
     else:
         result = _compute(context, now, rank, items)
     outcome = Outcome(
-        tables={name: result.tables[name] for name in ("decisions", "edges", "signatures", "hits")},
+        tables={name: result.tables[name] for name in published(options)},
         metrics=result.figures | {"short_items": too_short},
         content=corpus_content(raw_of(context, curated), result.tables["decisions"]),
     )
     describe(outcome, now, result, options)
+    add_estimate(outcome, context, now, result, rank)
     return outcome
 
 
@@ -87,7 +90,10 @@ def _compute(context: StageContext, now: Reaching, rank: dict[str, int], items: 
     roots = exact_groups(arranged, options)
     pairs, left_out = candidate_pairs(arranged, roots, options)
     edges = pa.concat_tables([exact_edges(arranged, roots, options), verify(context, now.view, pairs)])
-    decided = decide(now.documents, edges, options, rank, hits)
+    repeats = repeats_of(context, tables, now)
+    decided = decide(now.documents, edges, options, rank, hits, repeats)
+    if repeats is not None:
+        tables["repeated"] = write_repeated(context, now, decided, repeats, rank)
     tables["edges"] = context.write_table("edges", edges)
     tables["decisions"] = context.write_pieces("decisions", LEDGER, _overlaid(now, decided))
     decisions = read_table(context.place.table("decisions"), tables["decisions"].version, TOLD)

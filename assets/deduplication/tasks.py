@@ -15,6 +15,7 @@ from headwater.assets.deduplication.decontamination import HITS, contaminated
 from headwater.assets.deduplication.difference import Reaching
 from headwater.assets.deduplication.index import signature_schema
 from headwater.assets.deduplication.options import DeduplicationOptions
+from headwater.assets.deduplication.passages import PASSAGES, compute_passages
 from headwater.assets.deduplication.signatures import compute_signatures
 from headwater.assets.deduplication.verify import pair_chunks, verify_pairs
 from headwater.assets.schemas import EDGES
@@ -53,13 +54,16 @@ def sign(
     items: Table | None,
     keeping: dict[str, Positions] | None = None,
 ) -> dict[str, TableRecord]:
-    """The tables `signatures` and `hits` with the documents of the chosen rows of the ledger, in its order.
+    """The tables `signatures`, `hits` and, where declared, `passages` with the documents of the chosen rows of the
+    ledger, in its order.
 
     With `keeping`, they go on from the earlier tables, less the rows at these positions.
     """
     options: DeduplicationOptions = context.stage.options  # type: ignore[assignment]
     tasks = [SignTask(now.view, *part, options, items) for part in _parts(now, chosen)]
     schemas = {"signatures": signature_schema(options), "hits": HITS}
+    if options.passages is not None:
+        schemas["passages"] = PASSAGES
     sizes = [float(task.rows.documents) for task in tasks]
     covers = [task.rows for task in tasks]
     tables, _ = context.run_partitions("sign", _sign, tasks, schemas, covers, sizes, unit="documents", keeping=keeping)
@@ -90,6 +94,9 @@ def _sign(task: SignTask) -> Iterator[tuple[str, Any]]:
         return
     for batch in compute_signatures(documents, task.options).combine_chunks().to_batches():
         yield "signatures", batch
+    if task.options.passages is not None:
+        for batch in compute_passages(documents, task.options.passages).to_batches():
+            yield "passages", batch
     if task.items is not None and documents.num_rows:
         items = read_table(*task.items)
         for batch in contaminated(documents, items, task.options.decontamination).combine_chunks().to_batches():

@@ -28,6 +28,7 @@ def corpus(min_words: int = 3, threshold: float = 0.6) -> Corpus:
             "verifier": {"threshold": threshold},
             "decontamination": {"sets": [{"name": "quiz", "path": "quiz.jsonl"}]},
             "max_lost_share": 1.0,
+            "estimate": None,
         },
         compute={"partition_megabytes": 0.001},
     )
