@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from headwater.assets.automation.condition import with_conditions
 from headwater.assets.dagster_assets import asset_of
 from headwater.assets.options import Options
+from headwater.assets.redaction import note_declared
 from headwater.assets.scales import at_scale, chosen_scale
 from headwater.assets.stages import Stage
 
@@ -66,6 +67,7 @@ def _resolved(value: Any, context: dg.ComponentLoadContext) -> Any:
         return [_resolved(item, context) for item in value]
     if isinstance(value, str) and "{{" in value:
         for template in re.findall(r"{{.*?}}", value):
+            note_declared(template)
             if context.resolution_context.resolve_value(template) is None:
                 raise ValueError(f"'{template}' in '{value}' gives nothing; is the environment variable set?")
         return str(context.resolution_context.resolve_value(value))  # templates stand for text: '8' stays a text

@@ -14,10 +14,12 @@ from urllib.parse import urlsplit
 
 HIDDEN = "***"
 MIN_LENGTH = 6  # shorter values occur by chance
+MIN_OPTION_LENGTH = 12  # in options, where what is hidden decides an identity, unless a declaration names the variable
 
 _SECRET_WORDS = frozenset({"KEY", "APIKEY", "SECRET", "TOKEN", "CREDENTIAL", "CREDENTIALS", "SAS", "DSN"})
 _PASSWORDS = frozenset({"PASS", "PASSWORD", "PASSWD", "PASSPHRASE", "PWD"})
 _FOLDERS = ("PWD", "OLDPWD")
+_declared: set[str] = set()  # secret values that declarations of this process name
 _LOGIN = re.compile(r"(?<=://)[^\s/@:'\"]*:[^\s/@'\"]*@")  # user and password of an address
 _SIGNATURE = re.compile(
     r"(?i)([?&](?:[\w-]*(?:signature|credential|token|secret|password|api_?key|accesskeyid)[\w-]*|sig)=)[^\s&'\"#]+"
@@ -31,6 +33,13 @@ def is_secret(variable: str) -> bool:
     return variable not in _FOLDERS and bool(words & (_SECRET_WORDS | _PASSWORDS))
 
 
+def note_declared(template: str) -> None:
+    """Remembers the values of secret variables that a template of a declaration names, such as `{{ env.HF_TOKEN }}`."""
+    for name in re.findall(r"\benv\W+(\w+)", template):
+        if is_secret(name) and (value := os.environ.get(name)):
+            _declared.add(value)
+
+
 def redacted(text: str) -> str:
     """The text without secret values of this process's environment, and without logins and signatures of addresses."""
     for value in sorted(set(_secret_values()), key=len, reverse=True):
@@ -39,6 +48,7 @@ def redacted(text: str) -> str:
 
 
 def _secret_values() -> Iterator[str]:
+    yield from _declared
     for name, value in os.environ.items():
         if is_secret(name) and len(value) >= MIN_LENGTH:
             yield value
@@ -61,8 +71,8 @@ def redacted_options(value: Any) -> Any:
     Logins and signatures go: they open a place and do not say which. A secret value of the environment becomes a short
     digest, so that another value is still another option.
     """
-    secrets = [held for name, held in os.environ.items() if is_secret(name) and len(held) >= MIN_LENGTH]
-    return _redacted_option(value, secrets)
+    secrets = [held for name, held in os.environ.items() if is_secret(name) and len(held) >= MIN_OPTION_LENGTH]
+    return _redacted_option(value, sorted({*secrets, *_declared}, key=len, reverse=True))
 
 
 def _redacted_option(value: Any, secrets: list[str]) -> Any:

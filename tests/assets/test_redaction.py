@@ -1,8 +1,9 @@
 import pytest
 
+from headwater.assets import redaction
 from headwater.assets.redaction import is_secret, redact_error, redacted, redacted_options
 
-SECRET = "s3cr3t-v4lue"
+SECRET = "s3cr3t-planted-v4lue"
 
 
 @pytest.mark.parametrize("name", ["DB_PASSWORD", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "db_pwd", "SENTRY_DSN", "KEY"])
@@ -42,8 +43,19 @@ def test_options_lose_logins_and_keep_secrets_apart_by_a_digest(monkeypatch):
     assert SECRET not in str(first)
     assert first["words"][0] == 1
     assert first == redacted_options(options)
-    monkeypatch.setenv("API_TOKEN", "another-value")
-    assert redacted_options({"words": ["another-value"]})["words"] != first["words"][1:2]
+    monkeypatch.setenv("API_TOKEN", "another-v4lue")
+    assert redacted_options({"words": ["another-v4lue"]})["words"] != first["words"][1:2]
+
+
+def test_a_short_value_is_hidden_in_options_only_where_a_declaration_names_its_variable(monkeypatch):
+    monkeypatch.setattr(redaction, "_declared", set())
+    monkeypatch.setenv("DB_PASSWORD", "postgres")
+    options = {"path": "dumps/postgres/*.jsonl"}
+    assert redacted_options(options) == options
+    redaction.note_declared("{{ env.DB_PASSWORD }}")
+    assert "postgres" not in str(redacted_options(options))
+    redaction.note_declared("{{ env.DATA_FOLDER }}")
+    assert len(redaction._declared) == 1
 
 
 def test_a_rotated_password_is_the_same_option():
