@@ -8,8 +8,11 @@ a tokenizer at hand. It takes a share of the corpus, without its imports, and it
 its clustering grows faster than the corpus, the share flatters it.
 """
 
+import ctypes
 import json
 import os
+import sys
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -49,9 +52,11 @@ def _prepare(folder: Path, megabytes: float) -> Result:
     facts = prepare_peer_corpus(folder, megabytes)
     facts["raw_megabytes"] = _size(folder / "jsonl")
     texts = corpus(folder)[0]["text"].to_pylist()
-    for form, some in (("code", texts[:200]), ("prose", texts[-200:])):  # in pieces: small tables need no kernel
+    for form, some in (("code", texts[:200]), ("prose", texts[-200:])):
+        # Whole documents for the kernels that few texts call, pieces for those that only large tables do.
         pieces = [text[start : start + 500] for text in some for start in range(0, len(text), 500)]
-        _write_lines(folder / "warming" / form / "0.jsonl", pieces, _WARMING_BYTES)
+        _write_lines(folder / "warming" / form / "0.jsonl", some, _WARMING_BYTES)
+        _write_lines(folder / "warming" / form / "1.jsonl", pieces, _WARMING_BYTES)
     share = min(_DATATROVE_MEGABYTES, megabytes)
     facts["share_megabytes"] = _write_lines(folder / "share" / "0.jsonl", texts, share * 1e6)
     _train_tokenizer(folder, texts[: len(texts) // 10 or 1])
@@ -64,7 +69,7 @@ def _size(folder: Path) -> float:
 
 def _write_lines(file: Path, texts: list[str], limit: float) -> float:
     """Documents up to about `limit` bytes of text; gives the size of the file in MB."""
-    file.parent.mkdir(parents=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w") as sink:
         for number, text in enumerate(texts):
             if sink.tell() >= limit:
@@ -91,19 +96,43 @@ def _headwater(folder: Path) -> Result:
     return _materialized(folder, "jsonl")
 
 
+def _on_all_cores(folder: Path) -> Result:
+    """The same with Ray's workers, whose costs count once they have ended and were waited for."""
+    _adopt_orphans()
+    with measured() as cost:
+        figures = _materialized(folder, "jsonl", engine="ray")
+    from headwater.assets.compute.executor import stop_ray
+
+    stop_ray()
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                time.sleep(0.05)
+        except ChildProcessError:
+            break
+    return figures | {"cpu": cpu_seconds(), "wall": cost["wall"]}
+
+
+def _adopt_orphans() -> None:
+    """Makes this process the parent of whatever its children leave behind, where Linux allows that."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+
+
 def _warming(folder: Path) -> Result:
     """Compiles the kernels into this run's folder; told apart."""
     return _materialized(folder, "warming")
 
 
-def _materialized(folder: Path, name: str) -> Result:
+def _materialized(folder: Path, name: str, engine: str = "local") -> Result:
     """Runs the declared pipeline in a new workspace and store; costs per asset are read between them."""
     import tempfile
 
     before = cpu_seconds()
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         workspace = Path(temporary) / "workspace"
-        _set_up(workspace, folder / name)
+        _set_up(workspace, folder / name, engine)
         from headwater.assets import dagster_assets
         from headwater.assets.command_line import materialize
         from headwater.assets.command_line.loading import load_workspace
@@ -124,7 +153,7 @@ def _materialized(folder: Path, name: str) -> Result:
     return {"cpu": cpu_seconds(), "loading": marks[0][1], "before": before, "stages": stages, **figures}
 
 
-def _set_up(workspace: Path, documents: Path) -> None:
+def _set_up(workspace: Path, documents: Path, engine: str) -> None:
     from headwater.assets.command_line.init import init_workspace
 
     workspace.mkdir()
@@ -132,7 +161,7 @@ def _set_up(workspace: Path, documents: Path) -> None:
         "HEADWATER_WORKSPACE": str(workspace),
         "HEADWATER_STORE": str(workspace / "store"),
         "DAGSTER_HOME": str(workspace / ".dagster"),
-        "HEADWATER_ENGINE": "local",
+        "HEADWATER_ENGINE": engine,
         "HEADWATER_PROGRESS": "off",
         "OPENLINEAGE_DISABLED": "true",
     }
@@ -211,8 +240,9 @@ def _datatrove_steps(folder: Path, documents: Path, work: Path) -> list[tuple[st
 
 
 PEERS = {
-    "warming": Peer("headwater, kernels compiled on the way, 2 MB", _warming, repetitions=1),
+    "warming": Peer("headwater, kernels compiled on the way, 4 MB", _warming, repetitions=1),
     "headwater": Peer("headwater", _headwater),
+    "all cores": Peer("headwater, a Ray worker on each core", _on_all_cores, repetitions=1),
     "datatrove": Peer("datatrove", _datatrove, "datatrove"),
 }
 
@@ -231,6 +261,9 @@ def _report(facts: Result, results: dict[str, list[Result]]) -> str:
     for asset in own[0]["stages"]:
         cpu = median([{"cpu": run["stages"][asset]} for run in own], "cpu")
         rows.append([asset, f"{cpu:.2f}", f"{facts['raw_megabytes'] / cpu:,.1f}"])
+    for parallel in results["all cores"]:
+        title = f"**headwater, Ray on {os.cpu_count()} cores, {parallel['wall']:.0f} s by the clock**"
+        rows.append([title, f"{parallel['cpu']:.2f}", f"{facts['raw_megabytes'] / parallel['cpu']:.2f}"])
     if theirs := results["datatrove"]:
         scale = facts["raw_megabytes"] / facts["share_megabytes"]
         title = f"**datatrove, carried over from {facts['share_megabytes']:.1f} MB**"
