@@ -1,108 +1,309 @@
-"""Curation beside a plain-Python reference of Gopher's quality rules.
+"""Curation beside datatrove's filters and beside a plain-Python reference, on the corpus of the peers' figures.
 
-Two things are told. The whole default step (Unicode repair, signals, decisions) in megabytes per CPU second: what a
-corpus costs. And one and the same task on both sides, Gopher's quality rules (Rae et al. 2021, arXiv:2112.11446, A.1.1)
-on every document, where the reference shows by how much compiled kernels are faster and that they decide alike.
+Told are: the whole step with every built-in transform, signal and set of rules, and with the defaults; Gopher's rules
+of quality and repetition (Rae et al. 2021, arXiv:2112.11446, A.1.1) on both sides, the same task, with what was decided
+differently; and the whole step on other kinds of text. datatrove and the reference are slow: they get a share of the
+documents, drawn by the order of hashed ids.
 """
 
-import re
+import html
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from common import Benchmark, Peer, Result, comparison, corpus, measured, median, prepare_corpus, run, times, told
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from common import (
+    PEER_MEGABYTES,
+    Benchmark,
+    Headline,
+    Peer,
+    Result,
+    comparison,
+    corpus,
+    measured,
+    median,
+    prepare_peer_corpus,
+    run,
+    times,
+    told,
+)
+from gopher_reference import failed_quality, failed_repetition
+from real_texts import texts_of
 
-from headwater.assets.curation.options import CurationOptions
-from headwater.assets.curation.rule_sets import GopherQuality
+from headwater.assets.corpus.datasets.fetching import FetchError
+from headwater.assets.curation.options import CurationOptions, RedactPii, UnicodeRepair
+from headwater.assets.curation.rule_sets import (
+    C4,
+    Code,
+    FineWeb,
+    GopherQuality,
+    GopherRepetition,
+    Language,
+    Length,
+    LicenseList,
+    Pii,
+    UrlList,
+)
+from headwater.assets.markdown import markdown_table
 
-_STOP_WORDS = {"the", "be", "to", "of", "and", "that", "have", "with"}
-_AROUND = re.compile(r"^[\x00-\x2f\x3a-\x40\x5b-\x60\x7b-\x7f]+|[\x00-\x2f\x3a-\x40\x5b-\x60\x7b-\x7f]+$")
-_BULLET = re.compile(r"[•‣▶◀◦■□▪▫–]|[*-](?:\s|$)")
+SHARE_MEGABYTES = 6  # what datatrove and the reference get
+BATCH_BYTES = 32_000_000
+KIND_BYTES = 4_000_000  # of each other kind of text
+_SETS: dict[str, tuple[Any, ...]] = {
+    "quality": (GopherQuality(applies_to="any"),),
+    "repetition": (GopherRepetition(applies_to="any"),),
+}
+_GOPHER = CurationOptions(transforms=(), rules=(*_SETS["quality"], *_SETS["repetition"]))
+_EVERYTHING = CurationOptions(
+    transforms=(UnicodeRepair(), RedactPii()),
+    rules=(
+        Length(), Code(), GopherQuality(), GopherRepetition(), C4(), FineWeb(), Pii(), Language(),
+        UrlList(deny=("example.com",)), LicenseList(allow=("MIT", "Apache-2.0", "BSD-3-Clause")),
+    ),
+)  # fmt: skip
 
 
-def _gopher_everywhere() -> CurationOptions:
-    return CurationOptions(transforms=(), rules=(GopherQuality(applies_to="any"),))
+def _batches(documents: pa.Table, ledger: pa.Table) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """Consecutive documents of about 32 MB, as a stage gets them."""
+    ends, start = np.cumsum(pc.binary_length(documents["text"]).to_numpy()), 0
+    while start < len(documents):
+        before = ends[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, before + BATCH_BYTES)))
+        yield documents.slice(start, stop - start), ledger.slice(start, stop - start)
+        start = stop
 
 
-def _curated(folder: Path, options: CurationOptions) -> Result:
+def _curated(documents: pa.Table, ledger: pa.Table, options: CurationOptions) -> Result:
+    """Cost of curation, and what was decided: `failed` of each document by the sets of Gopher's rules."""
     from headwater.assets.curation.decide import decide
     from headwater.assets.curation.measure import curate
     from headwater.assets.curation.options import rules_of
 
-    documents, ledger = corpus(folder)
-    rules = rules_of(options)
+    rules, found = rules_of(options), []
     with measured() as kernels:
-        decide(curate(documents.slice(0, 2), ledger.slice(0, 2), options)[1], ledger, rules)
+        warm_up = documents.slice(0, 1).set_column(2, "text", pa.array(["e\u0301 Ã© x\r\n a@b.org"], pa.large_string()))
+        decide(curate(warm_up, ledger.slice(0, 1), options)[1], ledger, rules)
     with measured() as cost:
-        _, signals = curate(documents, ledger, options)
-        decisions = decide(signals, ledger, rules)
-    kept = decisions["kept"].to_pylist()
-    return cost | {"dropped": [row for row, stays in enumerate(kept) if not stays], "kernels": kernels["cpu"]}
+        for some, records in _batches(documents, ledger):
+            signals = curate(some, records, options)[1]
+            found.append((signals, decide(signals, records, rules)))
+    decisions = pa.concat_tables([decision for _, decision in found])
+    result = cost | {"kernels": kernels["cpu"], "dropped": pc.sum(pc.invert(decisions["kept"])).as_py()}
+    if options is _GOPHER:
+        signals = pa.concat_tables([part for part, _ in found])
+        for name, rules_of_set in _SETS.items():
+            judged = decide(signals, ledger, rules_of(CurationOptions(transforms=(), rules=rules_of_set)))
+            result[name] = [_names(detail) for detail in judged["detail"].to_pylist()]
+    return result
 
 
-def _default(folder: Path) -> Result:
-    return _curated(folder, CurationOptions())
+def _names(detail: str | None) -> list[str]:
+    """The rules that a decision's detail names, without their set."""
+    return [] if detail is None else [name.partition(".")[2] for name in detail.partition(": ")[2].split(", ")]
 
 
-def _gopher(folder: Path) -> Result:
-    return _curated(folder, _gopher_everywhere())
+def _headwater(options: CurationOptions) -> Callable[[Path], Result]:
+    return lambda folder: _curated(*corpus(folder), options)
+
+
+def _share(folder: Path) -> list[str]:
+    documents = corpus(folder)[0]
+    ends = np.cumsum(pc.binary_length(documents["text"]).to_numpy())
+    return documents["text"].slice(0, max(1, int(np.searchsorted(ends, SHARE_MEGABYTES * 1e6)))).to_pylist()
 
 
 def _reference(folder: Path) -> Result:
-    texts = corpus(folder)[0]["text"].to_pylist()
+    texts = _share(folder)
     with measured() as cost:
-        dropped = [row for row, text in enumerate(texts) if not passes_gopher_quality(text)]
-    return cost | {"dropped": dropped}
+        failed = [(failed_quality(text), failed_repetition(text)) for text in texts]
+    return _of_share(cost, texts) | {"quality": [q for q, _ in failed], "repetition": [r for _, r in failed]}
 
 
-def passes_gopher_quality(text: str) -> bool:
-    """The rules as one would write them down; like Headwater, every measurement is made before any is judged."""
-    words = text.split()
-    lines = [line for line in map(str.strip, text.split("\n")) if line]
-    if not words:
-        return False
-    symbols = text.count("#") / len(words), (text.count("...") + text.count("…")) / len(words)
-    bullets = sum(bool(_BULLET.match(line)) for line in lines) / len(lines)
-    ellipses = sum(line.endswith(("...", "…")) for line in lines) / len(lines)
-    alphabetic = sum(any(map(str.isalpha, word)) for word in words) / len(words)
-    mean_length = sum(map(len, words)) / len(words)
-    stop_words = _STOP_WORDS & {_AROUND.sub("", word).lower() for word in words}
-    return (
-        50 <= len(words) <= 100_000
-        and 3 <= mean_length <= 10
-        and max(symbols) <= 0.1
-        and bullets <= 0.9
-        and ellipses <= 0.3
-        and alphabetic >= 0.8
-        and len(stop_words) >= 2
-    )
+def _of_share(cost: Result, texts: list[str]) -> Result:
+    return cost | {"megabytes": sum(len(text.encode()) for text in texts) / 1e6, "share": len(texts)}
 
 
+def _datatrove(*filters: str) -> Callable[[Path], Result]:
+    """Filters of datatrove one after the other on each document; the second also sees what the first drops."""
+
+    def work(folder: Path) -> Result:
+        from datatrove.data import Document
+        from datatrove.pipeline import filters as of_datatrove
+
+        made = [getattr(of_datatrove, name)() for name in filters]
+        texts = _share(folder)
+        for one in made:
+            one.filter(Document(text="These words load the tokenizer. " * 20, id=""))
+        with measured() as cost:
+            verdicts = [[_verdict(one, Document(text=text, id="")) for one in made] for text in texts]
+        reasons = {name: [row[at] for row in verdicts] for at, name in enumerate(filters)}
+        dropped = sum(any(row) for row in verdicts)
+        return _of_share(cost, texts) | {"reasons": reasons, "dropped": dropped}
+
+    return work
+
+
+def _verdict(one: Any, document: Any) -> str:
+    """Why a filter drops a document, empty where it keeps it."""
+    found = one.filter(document)
+    return "" if found is True else "dropped" if found is False else found[1]
+
+
+def _other_kinds(folder: Path) -> Result:
+    found: Result = {}
+    for kind, texts in _kinds(corpus(folder)[0]):
+        count = len(texts)
+        documents = pa.table(
+            {
+                "doc_id": [f"{at:032x}" for at in range(count)],
+                "content_id": [f"{at:032x}" for at in range(count)],
+                "text": pa.array(texts, pa.large_string()),
+            }
+        )
+        nothing = pa.nulls(count, pa.string())
+        ledger = pa.table(
+            {"doc_id": documents["doc_id"], "format": ["prose"] * count, "url": nothing, "license": nothing}
+        )
+        size = pc.sum(pc.binary_length(documents["text"])).as_py() / 1e6
+        found[kind] = size / _curated(documents, ledger, _EVERYTHING)["cpu"]
+    return {"kinds": found, "cpu": 0.0}
+
+
+def _kinds(documents: pa.Table) -> Iterator[tuple[str, list[str]]]:
+    """Texts of other kinds than the corpus has, at most 4 MB of each, the documents themselves changed or made."""
+    for language in ("chinese", "japanese", "russian", "german"):
+        try:
+            yield language, _capped(texts_of(language))
+        except FetchError:  # a machine without network or apt
+            continue
+    own = _capped(documents["text"].to_pylist())
+    draw = np.random.default_rng(0)
+    numbers = ["\n".join(" ".join(f"{x:.6f}" for x in row) for row in draw.normal(size=(200, 10))) for _ in range(200)]
+    log = "\n".join(f"2026-01-02 12:{at % 60:02}:45,{at:03} INFO worker-{at % 7} took {at}.5 ms" for at in range(5000))
+    visits = "\n".join(f"8.8.{at % 256}.7 - user{at}@example.org [02/Jan/2026] GET /{at} 200" for at in range(5000))
+    yield "pieces of 2 kB", [text[at : at + 2000] for text in own for at in range(0, len(text), 2000)]
+    yield "Windows line ends", [text.replace("\n", "\r\n") for text in own]
+    yield "HTML", [f"<html><p class='a'>{html.escape(text).replace(chr(10), '</p><p>')}</p></html>" for text in own]
+    yield "terminal colours", ["\n".join(f"\x1b[31m{line}\x1b[0m" for line in text.split("\n")) for text in own]
+    yield "the same line repeated", ["The same line, again and again.\n" * 3000] * 40
+    yield "tables of numbers", numbers
+    yield "a log with times", [log] * 10
+    yield "a log with addresses on each line", [visits] * 10
+    yield "mojibake on each line", ["Ã¼ber das schÃ¶ne Wetter, sagte er.\n".replace("er.", f"{at}.") * 30
+                                    for at in range(400)]  # fmt: skip
+
+
+def _capped(texts: Iterable[str]) -> list[str]:
+    found, size = [], 0
+    for text in texts:
+        size += len(text.encode())
+        if found and size > KIND_BYTES:
+            break
+        found.append(text)
+    return found
+
+
+_OF_DATATROVE = {
+    "datatrove": ("Gopher quality and repetition", ("GopherQualityFilter", "GopherRepetitionFilter")),
+    "datatrove_quality": ("Gopher quality", ("GopherQualityFilter",)),
+    "datatrove_repetition": ("Gopher repetition", ("GopherRepetitionFilter",)),
+    "datatrove_c4": ("C4", ("C4QualityFilter",)),
+    "datatrove_fineweb": ("FineWeb", ("FineWebQualityFilter",)),
+}
 PEERS = {
     # The first process of a run finds an empty folder of kernels, the later ones what it left there.
-    "compiling": Peer("headwater, kernels not compiled yet", _default, repetitions=1),
-    "default": Peer("headwater: default repair, signals and decisions", _default),
-    "gopher": Peer("headwater: Gopher quality alone", _gopher),
-    "reference": Peer("plain Python: Gopher quality alone", _reference),
+    "compiling": Peer("headwater, kernels not compiled yet", _headwater(_EVERYTHING), repetitions=1),
+    "everything": Peer("headwater: every transform, signal and rule", _headwater(_EVERYTHING)),
+    "default": Peer("headwater: default repair, signals and rules", _headwater(CurationOptions())),
+    "gopher": Peer("headwater: Gopher quality and repetition", _headwater(_GOPHER)),
+    **{
+        key: Peer(f"datatrove: {task}", _datatrove(*filters), module="datatrove", repetitions=1)
+        for key, (task, filters) in _OF_DATATROVE.items()
+    },
+    "reference": Peer("plain Python: Gopher quality and repetition", _reference, repetitions=1),
+    "kinds": Peer("headwater: other kinds of text", _other_kinds, repetitions=1),
 }
 
 
-def _report(facts: Result, results: dict[str, list[Result]]) -> str:
-    own = median(results["gopher"], "cpu")
+def _speed(facts: Result, runs: list[Result]) -> float:
+    """Megabytes per CPU second."""
+    return runs[0].get("megabytes", facts["megabytes"]) / median(runs, "cpu")
+
+
+def _report(facts: Result, results: Mapping[str, list[Result]]) -> str:
+    own = _speed(facts, results["gopher"])
 
     def cells(key: str, runs: list[Result]) -> list[str]:
-        cpu = median(runs, "cpu")
-        dropped = f"{len(runs[0]['dropped']):,}"
-        return [f"{cpu:.2f}", times(cpu, own), f"{facts['megabytes'] / cpu:.1f}", dropped]
+        speed = _speed(facts, runs)
+        share = f"{runs[0]['share']:,}" if "share" in runs[0] else "all"
+        return [share, f"{facts['megabytes'] / speed:,.1f}", f"{speed:.3g}", times(own, speed)]
 
-    shown = {key: peer for key, peer in PEERS.items() if key != "compiling"}
-    table = comparison(shown, results, ["CPU s", "same task, headwater = 1", "MB per CPU s", "dropped"], cells)
-    differing = set(results["gopher"][0]["dropped"]) ^ set(results["reference"][0]["dropped"])
-    cold, warm = median(results["compiling"], "kernels"), median(results["default"], "kernels")
+    shown = {key: peer for key, peer in PEERS.items() if key not in ("compiling", "kinds")}
+    header = ["documents", "CPU s for all", "MB per CPU s", "headwater's Gopher rules: times as fast"]
+    parts = [
+        f"{told(facts)} Where fewer than all documents were taken, the seconds for all are extrapolated.",
+        comparison(shown, results, header, cells),
+        _agreement(results),
+        _told_kinds(results["kinds"]),
+        f"Apart from that, all kernels: {median(results['compiling'], 'kernels'):.0f} CPU s to compile once on a "
+        f"machine, {median(results['everything'], 'kernels'):.1f} to load from the cache in each later process.",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _agreement(results: Mapping[str, list[Result]]) -> str:
+    own, reference = results["gopher"][0], results["reference"][0]
+    count = reference["share"]
+    unlike = sum(own[name][:count] != reference[name] for name in _SETS)
+    text = (
+        f"Beside the reference, on {count:,} documents: {unlike} differences in the lists of all Gopher rules that a "
+        "document fails."
+    )
+    if not results["datatrove"]:
+        return text
+    rows, reasons = [], results["datatrove"][0]["reasons"]
+    for name, theirs in zip(_SETS, reasons.values(), strict=True):
+        both = list(zip(own[name], theirs, strict=False))
+        only = Counter(failed[0] for failed, other in both if failed and not other)
+        others = Counter(other for failed, other in both if other and not failed)
+        same = sum(bool(failed) == bool(other) for failed, other in both)
+        rows.append([name, f"{same:,} of {len(both):,}", _listed(only), _listed(others)])
     return (
-        f"{told(facts)} The last two rows do the same task; they decide differently on {len(differing)} of "
-        f"{facts['documents']:,} documents.\n\n{table}\n\nApart from that, the default kernels: {cold:.1f} CPU s "
-        f"to compile once on a machine, {warm:.2f} to load from the cache in each later process."
+        f"{text} Beside datatrove ([why](how-to/curate.md#gophers-rules-here-and-in-datatrove)):\n\n"
+        + markdown_table(
+            [
+                "",
+                "the same decision",
+                "dropped by headwater alone, by rule",
+                "dropped by datatrove alone, by its reason",
+            ],
+            rows,
+        )
     )
 
 
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.most_common()) or "none"
+
+
+def _told_kinds(runs: list[Result]) -> str:
+    rows = [[kind, f"{speed:.3g}"] for kind, speed in runs[0]["kinds"].items()]
+    return "Every transform, signal and rule, on other kinds of text:\n\n" + markdown_table(["", "MB per CPU s"], rows)
+
+
+def _headlines(facts: Result, results: Mapping[str, list[Result]]) -> list[Headline]:
+    peer = _speed(facts, results["datatrove"]) if results["datatrove"] else None
+    unit = "MB per CPU s"
+    return [
+        Headline("Gopher quality and repetition", unit, 25, _speed(facts, results["gopher"]),
+                 peer=None if peer is None else "datatrove", of_peer=peer),
+        Headline("all curation signals and rules", unit, 16, _speed(facts, results["everything"])),
+    ]  # fmt: skip
+
+
 if __name__ == "__main__":
-    run(Benchmark("bench_curation", "Curation", prepare_corpus, PEERS, _report))
+    title = "Curation"
+    run(Benchmark("bench_curation", title, prepare_peer_corpus, PEERS, _report, _headlines, megabytes=PEER_MEGABYTES))
