@@ -13,6 +13,7 @@ Intervals are those of Wilson (1927, Probable inference, the law of succession, 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,7 +39,8 @@ COPIES: dict[str, Edit] = {
 OTHERS: dict[str, Edit] = {
     f"{HARD:.0%} replaced in a block": lambda text, _, donor, rng: part_replaced(text, donor, rng)
 }
-FEWEST_WORDS, MOST_BYTES = 80, 64_000  # of a document that is copied
+FEWEST_WORDS, MOST_CHARACTERS = 80, 16_000  # of a document that is copied
+_DONATED = 4_000  # leading characters of a document from which words for another are taken
 _LAST = "f" * 8  # leading digits of the ids of copies, so that they come after the documents
 _Z = 1.959964
 
@@ -141,7 +143,7 @@ def _originals(ledger: pa.Table, texts_of: TextsOf, options: EstimateOptions) ->
 
 
 def _can_be_copied(text: str) -> bool:
-    return len(text) <= MOST_BYTES and sum(1 for _ in WORD.finditer(text)) >= FEWEST_WORDS
+    return len(text) <= MOST_CHARACTERS and next(islice(WORD.finditer(text), FEWEST_WORDS - 1, None), None) is not None
 
 
 def _lot(doc_id: str) -> str:
@@ -168,7 +170,7 @@ def planted(originals: Mapping[str, str]) -> tuple[pa.Table, dict[str, str]]:
         seed = blake2b(doc_id.encode(), digest_size=16).hexdigest()
         rng = np.random.default_rng(int(seed, 16))
         copy_id = _LAST + seed[len(_LAST) :]
-        rows.append((copy_id, edits[name](text, WORD.findall(donor), donor, rng)))
+        rows.append((copy_id, edits[name](text, WORD.findall(donor.lstrip()[:_DONATED]), donor, rng)))
         edit_of[copy_id] = name
     columns = [pa.array([row[0] for row in rows], pa.string()), pa.array([row[1] for row in rows], pa.large_string())]
     return pa.table(columns, names=["doc_id", "text"]), edit_of

@@ -14,7 +14,7 @@ class EstimateOptions(Options):
     """How large the samples are from which a run estimates its precision and recall, and what it should reach."""
 
     documents: int = Field(
-        default=300,
+        default=240,
         description="Documents that get a planted copy, edited in one of six ways; 0 estimates no recall.",
         json_schema_extra=_COUNT,
     )
@@ -24,7 +24,7 @@ class EstimateOptions(Options):
         json_schema_extra=_SHARE,
     )
     edges: int = Field(
-        default=200,
+        default=150,
         description="Accepted near-duplicate pairs that are measured again, otherwise; 0 estimates no precision.",
         json_schema_extra=_COUNT,
     )

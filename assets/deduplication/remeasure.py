@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from headwater.assets.deduplication.edits import CJK
 
-MOST_WORDS = 8_000  # of either text; the recurrence takes time as their product
+MOST_WORDS = 4_000  # of either text; the recurrence takes time as their product
 _RUN = 4
 _LEAST_LEFT = 0.2  # of the words, without the common lines
 _COMMON = 3  # documents with a line that make it a common one
