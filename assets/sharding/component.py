@@ -17,6 +17,7 @@ from headwater.assets.stages import Check, Stage
 
 # What decides a byte of the shards of examples; what describes and reads them is left out.
 EXAMPLE_MODULES = ("changes", "documents", "fields", "images", "index", "making", "measuring", "options", "writing")
+ENCODING_MODULES = ("tokenization.encoding", "fitting.bpe", "fitting.tokenizers")
 
 
 class Shards(StageComponent):
@@ -53,6 +54,7 @@ class Shards(StageComponent):
             grows=True,
             modules=(
                 "headwater.assets.tokenization",
+                "headwater.assets.fitting.bpe",
                 "headwater.assets.fitting.tokenizers",
                 "headwater.assets.corpus.difference",
             ),
@@ -99,7 +101,7 @@ class Shards(StageComponent):
                 *(f"headwater.assets.sharding.examples.{name}" for name in EXAMPLE_MODULES),
                 *(f"headwater.assets.sharding.{name}" for name in ("shards", "growth", "holes")),
                 "headwater.assets.tokenization.numbering",
-                *(("headwater.assets.tokenization.encoding", "headwater.assets.fitting.tokenizers") if text else ()),
+                *(f"headwater.assets.{name}" for name in (ENCODING_MODULES if text else ())),
             ),
             libraries=("pillow", "safetensors", *(("tokenizers",) if text else ())),
             checks=(

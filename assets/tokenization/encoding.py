@@ -13,11 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headwater.assets.fitting.bpe.encoder import CompiledEncoder, compiled_encoder
 from headwater.assets.fitting.tokenizers import FittedTokenizer
 from headwater.assets.tokenization.long_documents import can_be_cut, cut
 
 # Characters given to the encoder at once: its own records take some hundred bytes a character.
 _CHUNK = 1 << 20
+_PROBED, _PROBED_CHARACTERS = 64, 2_000  # texts, and of each so much, that both encoders are compared on
 
 
 def token_type(vocabulary_size: int) -> np.dtype:
@@ -46,10 +48,10 @@ def encode_batch(tokenizer: FittedTokenizer, documents: pa.Table) -> pa.Table:
         row = pc.index(texts.is_null(), True).as_py()
         raise ValueError(f"document {documents.column('doc_id')[row]} has no text: drop it before tokenization")
     kind = token_type(tokenizer.vocabulary_size)
-    rows = _encode_all(tokenizer, texts, kind)
-    lengths = np.fromiter((len(row) for row in rows), dtype=np.int64, count=len(rows))
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    values = np.concatenate(rows) if rows else np.empty(0, kind)
+    encoder = _agreeing_encoder(tokenizer, texts)
+    values, offsets = (
+        _encode_all(tokenizer, texts, kind) if encoder is None else _compiled(encoder, tokenizer, texts, kind)
+    )
     _refuse_special_ids(tokenizer, values, offsets, documents)
     columns = [
         documents.column("doc_id").combine_chunks().cast(pa.string()),
@@ -59,9 +61,43 @@ def encode_batch(tokenizer: FittedTokenizer, documents: pa.Table) -> pa.Table:
     return pa.table(columns, schema=tokens_schema(tokenizer.vocabulary_size))
 
 
-def _encode_all(tokenizer: FittedTokenizer, texts: pa.ChunkedArray, kind: np.dtype) -> list[np.ndarray]:
-    """A token row per text. Short texts go to the encoder together, long ones in parts."""
-    rows: list[np.ndarray] = []
+def _agreeing_encoder(tokenizer: FittedTokenizer, texts: pa.ChunkedArray) -> CompiledEncoder | None:
+    """The compiled encoder, where there is one for this tokenizer and it has given the library's ids so far.
+
+    In each process they are compared on the beginning of the first texts; where they differ, the library encodes.
+    """
+    encoder, state = _encoders(tokenizer.json)
+    if encoder is not None and not state and len(texts):
+        probe = pa.chunked_array([pc.utf8_slice_codeunits(texts.slice(0, _PROBED), 0, _PROBED_CHARACTERS)])
+        kind = token_type(tokenizer.vocabulary_size)
+        pairs = (_encode_all(tokenizer, probe, kind), _compiled(encoder, tokenizer, probe, kind))
+        state.append(all(np.array_equal(theirs, ours) for theirs, ours in zip(*pairs, strict=True)))
+    return encoder if state and state[0] else None
+
+
+@lru_cache(maxsize=4)
+def _encoders(tokenizer_json: str) -> tuple[CompiledEncoder | None, list[bool]]:
+    """The encoder of a tokenizer, and whether it agreed with the library, once that was looked at."""
+    return compiled_encoder(tokenizer_json), []
+
+
+def _compiled(
+    encoder: CompiledEncoder, tokenizer: FittedTokenizer, texts: pa.ChunkedArray, kind: np.dtype
+) -> tuple[np.ndarray, np.ndarray]:
+    parts, lengths = [np.empty(0, kind)], [np.zeros(1, np.int64)]
+    for chunk in texts.chunks:
+        array = chunk.cast(pa.large_string())
+        offsets = np.frombuffer(array.buffers()[1], np.int64)[array.offset : array.offset + len(array) + 1]
+        data = np.frombuffer(array.buffers()[2] or b"", np.uint8)
+        values, starts = encoder.encode(data, offsets, tokenizer.end_of_text_id, kind)
+        parts.append(values)
+        lengths.append(np.diff(starts))
+    return np.concatenate(parts), np.cumsum(np.concatenate(lengths))
+
+
+def _encode_all(tokenizer: FittedTokenizer, texts: pa.ChunkedArray, kind: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """(ids of all texts by the library, where each begins). Short texts go to it together, long ones in parts."""
+    rows: list[np.ndarray] = [np.empty(0, kind)]
     waiting: list[str] = []
     size = 0
     with _one_thread():
@@ -73,7 +109,7 @@ def _encode_all(tokenizer: FittedTokenizer, texts: pa.ChunkedArray, kind: np.dty
                 rows.extend(_encode_some(tokenizer, waiting, kind))
                 waiting, size = [], 0
         rows.extend(_encode_some(tokenizer, waiting, kind))
-    return rows
+    return np.concatenate(rows), np.cumsum([len(row) for row in rows])
 
 
 def _encode_some(tokenizer: FittedTokenizer, texts: Sequence[str], kind: np.dtype) -> Iterator[np.ndarray]:

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -81,10 +82,36 @@ def test_long_documents_are_cut_and_equal(monkeypatch):
     given = []
     original = encoding._encode_one
     monkeypatch.setattr(encoding, "_CHUNK", 64)
+    monkeypatch.setattr(encoding, "_agreeing_encoder", lambda tokenizer, texts: None)
     monkeypatch.setattr(encoding, "_encode_one", lambda t, part: given.append(part) or original(t, part))
     assert encode_batch(FITTED["gpt2"], documents(texts)).equals(whole)
     assert max(len(part) for part in given if "x" * 500 not in part) < 150
     assert "x" * 500 in given  # no boundary: encoded whole
+
+
+def test_the_compiled_encoder_is_used_where_it_agrees_and_left_where_it_differs(monkeypatch):
+    fitted, texts = FITTED["digits_of_three"], documents(["some words, 12345 of them\n\n", "  and another's"])
+    expected = [[0, *reference(fitted, text)] for text in texts["text"].to_pylist()]
+    encoding._encoders.cache_clear()
+    assert encoding._agreeing_encoder(fitted, texts["text"]) is not None
+
+    class Liar:
+        def encode(self, data, offsets, lead, kind):
+            return np.full(len(offsets) - 1, lead, kind), np.arange(len(offsets))
+
+    encoding._encoders.cache_clear()
+    monkeypatch.setattr(encoding, "compiled_encoder", lambda tokenizer: Liar())
+    assert encoding._agreeing_encoder(fitted, texts["text"]) is None
+    assert encode_batch(fitted, texts)["tokens"].to_pylist() == expected
+    encoding._encoders.cache_clear()
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("size", [1, 127, 128, 129, 300, 5000])
+def test_long_words_equal_hugging_face(pattern, size):
+    texts = [letters * (size // len(letters) + 1) for letters in ("a", "ab", "é漢", "=", "\t", "theword")]
+    rows = encode_batch(FITTED[pattern], documents(texts))["tokens"].to_pylist()
+    assert rows == [[0, *reference(FITTED[pattern], text)] for text in texts]
 
 
 def test_batches_and_order_do_not_matter():
