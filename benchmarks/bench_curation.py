@@ -49,7 +49,7 @@ from headwater.assets.curation.rule_sets import (
 )
 from headwater.assets.markdown import markdown_table
 
-SHARE_MEGABYTES = 6  # what datatrove and the reference get
+SHARE_MEGABYTES = 3  # what datatrove and the reference get
 BATCH_BYTES = 32_000_000
 KIND_BYTES = 4_000_000  # of each other kind of text
 _SETS: dict[str, tuple[Any, ...]] = {
@@ -192,8 +192,8 @@ def _kinds(documents: pa.Table) -> Iterator[tuple[str, list[str]]]:
     yield "tables of numbers", numbers
     yield "a log with times", [log] * 10
     yield "a log with addresses on each line", [visits] * 10
-    yield "mojibake on each line", ["Ã¼ber das schÃ¶ne Wetter, sagte er.\n".replace("er.", f"{at}.") * 30
-                                    for at in range(400)]  # fmt: skip
+    line = "Ã¼ber das schÃ¶ne Wetter im Norden, sagte er zum {}. Mal.\n"
+    yield "mojibake on each line", ["".join(line.format(at * 30 + k) for k in range(30)) for at in range(600)]
 
 
 def _capped(texts: Iterable[str]) -> list[str]:

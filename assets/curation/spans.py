@@ -52,7 +52,8 @@ def replace_spans(column: pa.Array, spans: np.ndarray, new: np.ndarray, places: 
     by_row = np.bincount(spans[:, ROW], growth, len(column)).astype(np.int64)
     offsets = view.offsets - view.offsets[0]
     offsets[1:] += np.cumsum(by_row)
-    out = np.empty(offsets[-1], np.uint8)
+    out, new = np.empty(offsets[-1], np.uint8), new.view()
+    new.flags.writeable = False  # one type for the compiler
     _replace(view.data, view.offsets[0], view.offsets[-1], spans, new, places, out)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(out)]
     changed = pa.Array.from_buffers(pa.large_string(), len(column), buffers)

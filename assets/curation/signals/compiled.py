@@ -39,9 +39,16 @@ def texts_of(column: pa.ChunkedArray | pa.Array) -> Texts:
         array = pc.fill_null(array, "")
     _, offset_buffer, data_buffer = array.buffers()
     if not len(array) or offset_buffer is None:
-        return Texts(np.zeros(0, np.uint8), np.zeros(len(array) + 1, np.int64))
+        return _read_only(np.zeros(0, np.uint8), np.zeros(len(array) + 1, np.int64))
     offsets = np.frombuffer(offset_buffer, np.int64)[array.offset : array.offset + len(array) + 1]
     data = np.zeros(0, np.uint8) if data_buffer is None else np.frombuffer(data_buffer, np.uint8)
+    return _read_only(data, offsets)
+
+
+def _read_only(data: np.ndarray, offsets: np.ndarray) -> Texts:
+    """Arrays that may be written are another type to the compiler, which would compile each kernel twice."""
+    data, offsets = data.view(), offsets.view()
+    data.flags.writeable = offsets.flags.writeable = False
     return Texts(data, offsets)
 
 

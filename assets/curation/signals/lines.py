@@ -110,7 +110,10 @@ def _seen_before(keys: np.ndarray, stamps: np.ndarray, stamp: int, mask: int, ke
 @compiled()
 def _read(data: np.ndarray, start: int, stop: int, classes: np.ndarray, bullets: np.ndarray, terminals: np.ndarray,
           hashes: np.ndarray, lengths: np.ndarray, counts: np.ndarray) -> int:  # fmt: skip
-    """Write hash and length of each line of one text (length 0: blank), count them, and return how many."""
+    """Write hash and length of each line of one text, count them, and return how many were written.
+
+    Of blank lines behind each other one is written, with length 0: it ends a paragraph as they all do.
+    """
     lines, at = 0, start
     while at < stop:
         end = at
@@ -126,9 +129,9 @@ def _read(data: np.ndarray, start: int, stop: int, classes: np.ndarray, bullets:
             counts[FILLED_CHARS] += lengths[lines]
             counts[SHORT] += lengths[lines] <= SHORT_LINE
         counts[NEWLINES] += end < stop
-        lines += 1
+        counts[LINES] += 1
+        lines += left < right or lines == 0 or lengths[lines - 1] > 0
         at = end + 1
-    counts[LINES] = lines
     return lines
 
 
@@ -161,15 +164,16 @@ def _scan(
     data: np.ndarray, offsets: np.ndarray, classes: np.ndarray, bullets: np.ndarray, terminals: np.ndarray, longest: int
 ) -> np.ndarray:
     counts = np.zeros((len(offsets) - 1, 14), np.int64)
-    hashes, lengths = np.empty(longest + 1, np.uint64), np.empty(longest + 1, np.int64)
-    keys, stamps = np.empty(16, np.uint64), np.zeros(16, np.int64)
+    # Memory that is never written costs nothing: a text has far fewer lines than room is made for.
+    hashes, lengths = np.empty(longest + 1, np.uint64), np.empty(longest + 1, np.int32)
+    keys, stamps = np.empty(16, np.uint64), np.zeros(16, np.int32)
     for text in range(len(counts)):
         lines = _read(
             data, offsets[text], offsets[text + 1], classes, bullets, terminals, hashes, lengths, counts[text]
         )
         needed = table_mask(lines) + 1
         if needed > len(keys):
-            keys, stamps = np.empty(needed, np.uint64), np.zeros(needed, np.int64)
+            keys, stamps = np.empty(needed, np.uint64), np.zeros(needed, np.int32)
         _repeat(hashes[:lines], lengths[:lines], keys, stamps, 2 * text + 1, counts[text])
     return counts
 

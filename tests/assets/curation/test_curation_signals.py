@@ -11,8 +11,9 @@ from curation_tables import documents_of, ledger_of
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from headwater.assets.curation.decide import decide
 from headwater.assets.curation.measure import curate, measure, signal_schema
-from headwater.assets.curation.options import CurationOptions, required_signals
+from headwater.assets.curation.options import CurationOptions, required_signals, rules_of
 from headwater.assets.curation.signals import grams, language, words
 from headwater.assets.curation.signals.compiled import character_classes, texts_of
 from headwater.assets.curation.signals.fasttext_model import ModelError, read_model
@@ -331,3 +332,32 @@ def test_a_text_counted_in_parts_has_the_same_repetition(monkeypatch):
     assert (repeats[0] == words.scan_words(texts, repetition=True)[1][0]).all()
     assert part > 4000 > grams.PART
     assert whole["top_2_gram_char_fraction"] == pytest.approx(repeats[0, 0] / counts[0, words.WORD_CHARS])
+
+
+SPECIAL = {
+    "empty": "",
+    "blank lines": "\n\n \n\n",
+    "line ends of Windows": "one two\r\n\r\none two\r\n",
+    "null characters": "a\x00b \x00\n\x00",
+    "punctuation alone": "... !!! ??? --- ***",
+    "no spaces": "今日は天気がいいですね。散歩に行きましょう。" * 4,
+    "a byte order mark": "\ufeffone",
+    "one long word": "x" * 5000,
+}
+
+
+@pytest.mark.parametrize("text", SPECIAL.values(), ids=SPECIAL)
+def test_special_texts_are_measured_like_all_others(text):
+    (row,) = measured([text])
+    assert_same(row, reference_prose(text))
+    assert_same(row, reference_repetition(text))
+    assert_same(row, reference_code(text))
+
+
+def test_a_language_without_spaces_has_one_word_for_each_run_between_them():
+    (row,) = measured(["今日は天気がいいですね。散歩に行きましょう。\n" * 60])
+    assert row["words"] == 60
+    assert row["mean_word_length"] == 22
+    assert row["stop_words"] == 0
+    decided = decide(measure(documents_of(["今日は"]), ledger_of(1), EVERYTHING), ledger_of(1), rules_of(EVERYTHING))
+    assert decided["rule"].to_pylist() == ["gopher_quality.min_words"]
