@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from headwater.assets.deduplication.options import MinHashOptions
+from headwater.assets.deduplication.options import MinHashOptions, Near
 
 _STEPS = 1000  # grid of the numerical integrals; finer grids choose the same bands at every threshold in [0.05, 0.95]
 
@@ -49,14 +49,15 @@ def optimal_bands(threshold: float, permutations: int, miss_weight: float = 0.5)
     return choice
 
 
-def bands_and_rows(options: MinHashOptions) -> tuple[int, int]:
+def bands_and_rows(options: Near) -> tuple[int, int]:
     """The declared bands and rows, or the ones derived from the threshold."""
     if options.bands is not None and options.rows is not None:
         return options.bands, options.rows
+    assert isinstance(options, MinHashOptions)
     return optimal_bands(options.threshold, options.permutations, options.miss_weight)
 
 
-def s_curve_points(options: MinHashOptions, points: int = 101) -> tuple[npt.NDArray, npt.NDArray]:
+def s_curve_points(options: Near, points: int = 101) -> tuple[npt.NDArray, npt.NDArray]:
     """Similarities evenly spread over [0, 1] and the probability of becoming a candidate at each, for a plot."""
     similarity = np.linspace(0.0, 1.0, points)
     return similarity, candidate_probability(similarity, *bands_and_rows(options))

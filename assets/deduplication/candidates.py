@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from headwater.assets.deduplication.index import ArrangedIndex, Index, band_columns, distinct, exact_words, numbers
 from headwater.assets.deduplication.normalise import Hashes, Rows
-from headwater.assets.deduplication.options import DeduplicationOptions, MinHashOptions
+from headwater.assets.deduplication.options import DeduplicationOptions, Near
 from headwater.assets.deduplication.order import document_order
 from headwater.assets.kernels import compiled
 from headwater.assets.schemas import EDGES
@@ -126,7 +126,7 @@ def _fill_pairs(keys: Hashes, order: Rows, width: int, total: int, codes: Rows) 
 class MinHashCandidates:
     """Documents that share a band, one band at a time: memory holds one band's keys and the distinct pairs."""
 
-    def __init__(self, options: MinHashOptions) -> None:
+    def __init__(self, options: Near) -> None:
         self.options = options
 
     def find(self, roots: Index) -> Candidates:

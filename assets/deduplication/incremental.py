@@ -22,7 +22,7 @@ from headwater.assets.deduplication.buckets import Difference, Flags, compare_bu
 from headwater.assets.deduplication.candidates import PAIRS, copy_edges
 from headwater.assets.deduplication.index import band_columns, distinct
 from headwater.assets.deduplication.normalise import Rows
-from headwater.assets.deduplication.options import DeduplicationOptions, MinHashOptions
+from headwater.assets.deduplication.options import DeduplicationOptions, Near
 from headwater.assets.deduplication.population import Documents, Groups, Population
 from headwater.assets.deduplication.standing import still_candidates
 from headwater.assets.schemas import EDGES
@@ -77,7 +77,7 @@ def _exact(everyone: Population, touched: Groups, edges: pa.Table) -> tuple[Rows
     return np.flatnonzero(removed), added
 
 
-def _near(everyone: Population, touched: Groups, edges: pa.Table, options: MinHashOptions) -> Plan:
+def _near(everyone: Population, touched: Groups, edges: pa.Table, options: Near) -> Plan:
     moving = everyone.moving
     moving = moving[touched.changed[touched.of(moving)] & (everyone.shingles(moving) > 0)]
     if len(moving) == 0:
@@ -139,7 +139,7 @@ def _near_edges(everyone: Population, groups: Groups, edges: pa.Table) -> _NearE
     return _NearEdges(rows, one, two, codes, changed[one] | changed[two])
 
 
-def _lost(everyone: Population, near: _NearEdges, edges: pa.Table, leaving: Rows, options: MinHashOptions) -> Rows:
+def _lost(everyone: Population, near: _NearEdges, edges: pa.Table, leaving: Rows, options: Near) -> Rows:
     """Rows of the edges between unchanged groups that are no candidates any more."""
     doubtful = near.rows[~near.released & (np.isin(near.one, leaving) | np.isin(near.two, leaving))]
     if len(doubtful) == 0:

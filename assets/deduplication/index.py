@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from headwater.assets.deduplication.bands import bands_and_rows
 from headwater.assets.deduplication.normalise import Hashes, Rows
-from headwater.assets.deduplication.options import DeduplicationOptions, MinHashOptions
+from headwater.assets.deduplication.options import DeduplicationOptions, Near
 
 
 class Index(Protocol):
@@ -40,7 +40,7 @@ class ArrangedIndex:
         return pa.chunked_array([self.index.column(name).combine_chunks().take(pa.array(self.rows))])
 
 
-def band_columns(options: MinHashOptions) -> list[str]:
+def band_columns(options: Near) -> list[str]:
     """Names of the columns with the keys of the bands, in the order of the bands."""
     return [f"band_{number:02d}" for number in range(bands_and_rows(options)[0])]
 

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from headwater.assets.deduplication.estimate_options import EstimateOptions
 from headwater.assets.deduplication.passages_options import PassageOptions
+from headwater.assets.deduplication.semantic_options import CosineOptions, EmbeddingOptions
 from headwater.models.options import Options
 
 
@@ -94,6 +95,9 @@ class MinHashOptions(Options):
             )
 
 
+Near = MinHashOptions | EmbeddingOptions
+
+
 class JaccardOptions(Options):
     """A candidate pair is a near-duplicate when its texts share enough of their shingles."""
 
@@ -170,10 +174,10 @@ class DeduplicationOptions(Options):
     """Which documents repeat others, and which repeat an evaluation set."""
 
     exact: ExactOptions = Field(default_factory=ExactOptions, description="Identical normalised texts.")
-    near: MinHashOptions | None = Field(
+    near: Near | None = Field(
         default_factory=MinHashOptions, description="Candidates for near-duplicates; null looks for exact ones only."
     )
-    verifier: JaccardOptions = Field(
+    verifier: JaccardOptions | CosineOptions = Field(
         default_factory=JaccardOptions, description="What makes a candidate pair a near-duplicate."
     )
     passages: PassageOptions | None = Field(
@@ -195,6 +199,11 @@ class DeduplicationOptions(Options):
     max_lost_share_of: dict[str, float] = Field(
         default_factory=dict, description="The same for single sources by name, where the general share does not fit."
     )
+
+    def model_post_init(self, context: Any) -> None:
+        """Refuse a verifier that needs what the candidates do not have."""
+        if isinstance(self.near, EmbeddingOptions) and not isinstance(self.verifier, CosineOptions):
+            raise ValueError("candidates of kind embedding need the verifier {kind: cosine}")
 
     @field_validator("max_lost_share")
     @classmethod

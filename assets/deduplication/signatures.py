@@ -24,6 +24,8 @@ from headwater.assets.deduplication.normalise import (
     text_buffers,
 )
 from headwater.assets.deduplication.options import DeduplicationOptions, MinHashOptions
+from headwater.assets.deduplication.semantic import embedding_keys
+from headwater.assets.deduplication.semantic_options import EmbeddingOptions
 from headwater.assets.kernels import compiled
 
 _BASE = np.uint64(0x9E3779B97F4A7C15)  # of the polynomial over the words of a shingle, modulo 2^64
@@ -182,6 +184,14 @@ def slices_by_bytes(offsets: npt.NDArray[np.int64], limit: int) -> list[tuple[in
     return ranges
 
 
+def _counts_and_keys(texts: pa.Array, near: MinHashOptions | EmbeddingOptions) -> tuple[npt.NDArray, ...]:
+    if isinstance(near, EmbeddingOptions):
+        keys, counts = embedding_keys(texts, near)
+        return (counts, *np.ascontiguousarray(keys.T))
+    values, counts = minhash(texts, near.words, near.permutations, near.seed)
+    return (counts, *band_keys(values, near))
+
+
 def compute_signatures(documents: pa.Table, options: DeduplicationOptions) -> pa.Table:
     """Rows of the index (`signature_schema`) of documents (columns doc_id and text): a row step, order kept."""
     schema = signature_schema(options)
@@ -192,7 +202,6 @@ def compute_signatures(documents: pa.Table, options: DeduplicationOptions) -> pa
         part = texts.slice(first, last - first)
         columns = [doc_ids.slice(first, last - first), exact_keys(part, options.exact)]
         if near := options.near:
-            values, counts = minhash(part, near.words, near.permutations, near.seed)
-            columns.extend([pa.array(counts), *map(pa.array, band_keys(values, near))])
+            columns.extend(map(pa.array, _counts_and_keys(part, near)))
         parts.append(pa.RecordBatch.from_arrays(columns, schema=schema))
     return pa.Table.from_batches(parts, schema=schema)

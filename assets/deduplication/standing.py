@@ -9,11 +9,11 @@ import numpy as np
 from headwater.assets.deduplication.buckets import Flags, ranks
 from headwater.assets.deduplication.index import band_columns, numbers
 from headwater.assets.deduplication.normalise import Rows
-from headwater.assets.deduplication.options import MinHashOptions
+from headwater.assets.deduplication.options import Near
 from headwater.assets.deduplication.population import Population
 
 
-def still_candidates(everyone: Population, one: Rows, two: Rows, options: MinHashOptions) -> Flags:
+def still_candidates(everyone: Population, one: Rows, two: Rows, options: Near) -> Flags:
     """For each pair of earlier documents, roots before and after the refresh, whether it is a candidate after it."""
     standing = np.zeros(len(one), dtype=np.bool_)
     for band in band_columns(options):

@@ -7,29 +7,24 @@ chunk can be a task of its own.
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headwater.assets.deduplication.evidence import Evidence
 from headwater.assets.deduplication.normalise import Hashes, Rows, character_tables, text_buffers
-from headwater.assets.deduplication.options import DeduplicationOptions, JaccardOptions
+from headwater.assets.deduplication.options import DeduplicationOptions, JaccardOptions, MinHashOptions
+from headwater.assets.deduplication.semantic import CosineVerifier
+from headwater.assets.deduplication.semantic_options import CosineOptions
 from headwater.assets.deduplication.signatures import most_words, power, shingle_hashes
 from headwater.assets.kernels import compiled
 from headwater.assets.schemas import EDGES
 
 Texts: TypeAlias = Mapping[str, str] | pa.Table
 CHUNK_SHINGLES = 8_000_000  # of the distinct documents of a chunk: about 64 MB of hashes beside their texts
-
-
-class Evidence(NamedTuple):
-    """Measurements of pairs, one entry each: Jaccard similarity, containment in the smaller set, shared shingles."""
-
-    similarity: npt.NDArray[np.float64]
-    containment: npt.NDArray[np.float64]
-    shared: npt.NDArray[np.int64]
 
 
 class Verifier(Protocol):
@@ -160,6 +155,13 @@ def _texts_in_order(texts: Texts, doc_ids: pa.Array) -> pa.Array:
     return found
 
 
+def _verifier(options: DeduplicationOptions) -> Verifier:
+    if isinstance(options.verifier, CosineOptions):
+        return CosineVerifier(options.verifier)
+    assert isinstance(options.near, MinHashOptions)  # the options see to it
+    return JaccardVerifier(options.verifier, options.near.words)
+
+
 def verify_pairs(pairs: pa.Table, texts_of: Callable[[list[str]], Texts], options: DeduplicationOptions) -> pa.Table:
     """Edges (EDGES, kind `near`) of the pairs (PAIRS) that the verifier accepts, in the order of the pairs.
 
@@ -167,7 +169,7 @@ def verify_pairs(pairs: pa.Table, texts_of: Callable[[list[str]], Texts], option
     """
     if options.near is None:
         return EDGES.empty_table()
-    verifier: Verifier = JaccardVerifier(options.verifier, options.near.words)
+    verifier = _verifier(options)
     parts = [_verify_chunk(chunk, texts_of, verifier) for chunk in pair_chunks(pairs)]
     return pa.concat_tables([EDGES.empty_table(), *parts])
 
