@@ -13,7 +13,20 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import torch
-from common import Benchmark, Peer, Result, comparison, corpus, measured, median, prepare_corpus, run, times, told
+from common import (
+    Benchmark,
+    Headline,
+    Peer,
+    Result,
+    comparison,
+    corpus,
+    measured,
+    median,
+    prepare_corpus,
+    run,
+    times,
+    told,
+)
 
 from headwater.assets.sharding.options import SamplingOptions, ShardsOptions
 from headwater.assets.sharding.packing import pack_blocks, plan_shards
@@ -149,5 +162,11 @@ def _report(facts: Result, results: dict[str, list[Result]]) -> str:
     )
 
 
+def _headlines(facts: Result, results: dict[str, list[Result]]) -> list[Headline]:
+    theirs = results["webdataset"]
+    peer = {"peer": "webdataset, same tars", "of_peer": median(theirs, "rate")} if theirs else {}
+    return [Headline("loader, 0 workers", "samples per CPU s", 300_000, median(results["headwater"], "rate"), **peer)]
+
+
 if __name__ == "__main__":
-    run(Benchmark("bench_shards", "Reading shards", _prepare, PEERS, _report))
+    run(Benchmark("bench_shards", "Reading shards", _prepare, PEERS, _report, _headlines))
