@@ -247,7 +247,7 @@ def _report(facts: Result, results: Mapping[str, list[Result]]) -> str:
             f"### Planted copies found\n\nMeans over {len(KINDS) - len(facts['left_out'])} kinds of text and "
             f"{len(SEEDS)} seeds, {_pairs(results)} pairs of an edit in all; of the last three columns none is a "
             f"duplicate: less is better. Each kind of text by itself follows, with the lowest and highest of the "
-            f"seeds. rensa, semhash and datasketch are given what white space or punctuation parts, as in their examples, "
+            f"seeds. rensa, semhash and datasketch get what white space or punctuation parts, as in their examples, "
             f"so that Chinese and Japanese are few and long words to them.{left_out}",
             _recall_table(results, shown, None),
             *(f"#### {kind}\n\n{_recall_table(results, shown, kind)}" for kind in _kinds(results)),
