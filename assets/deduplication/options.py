@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from headwater.assets.deduplication.estimate_options import EstimateOptions
 from headwater.assets.deduplication.passages_options import PassageOptions
-from headwater.assets.deduplication.semantic_options import CosineOptions, EmbeddingOptions
+from headwater.assets.deduplication.semantic_options import AngleOptions, HyperplaneOptions
 from headwater.models.options import Options
 
 
@@ -95,7 +95,7 @@ class MinHashOptions(Options):
             )
 
 
-Near = MinHashOptions | EmbeddingOptions
+Near = MinHashOptions | HyperplaneOptions
 
 
 class JaccardOptions(Options):
@@ -177,7 +177,7 @@ class DeduplicationOptions(Options):
     near: Near | None = Field(
         default_factory=MinHashOptions, description="Candidates for near-duplicates; null looks for exact ones only."
     )
-    verifier: JaccardOptions | CosineOptions = Field(
+    verifier: JaccardOptions | AngleOptions = Field(
         default_factory=JaccardOptions, description="What makes a candidate pair a near-duplicate."
     )
     passages: PassageOptions | None = Field(
@@ -202,7 +202,7 @@ class DeduplicationOptions(Options):
 
     def model_post_init(self, context: Any) -> None:
         """Refuse a verifier that needs what the candidates do not have."""
-        if isinstance(self.near, EmbeddingOptions) and not isinstance(self.verifier, CosineOptions):
+        if isinstance(self.near, HyperplaneOptions) and not isinstance(self.verifier, AngleOptions):
             raise ValueError("candidates of kind embedding need the verifier {kind: cosine}")
 
     @field_validator("max_lost_share")

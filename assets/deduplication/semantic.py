@@ -22,7 +22,7 @@ from headwater.assets.deduplication.normalise import (
     next_word,
     text_buffers,
 )
-from headwater.assets.deduplication.semantic_options import CosineOptions, EmbeddingOptions
+from headwater.assets.deduplication.semantic_options import AngleOptions, HyperplaneOptions
 from headwater.assets.kernels import compiled
 
 Weights = npt.NDArray[np.float64]
@@ -68,7 +68,7 @@ def _band_keys(words: Hashes, weights: Weights, count: int, bits: int, seed: np.
         keys[band] = key
 
 
-def embedding_keys(texts: pa.Array | pa.ChunkedArray, options: EmbeddingOptions) -> tuple[Hashes, Rows]:
+def embedding_keys(texts: pa.Array | pa.ChunkedArray, options: HyperplaneOptions) -> tuple[Hashes, Rows]:
     """(keys of all bands, uint64 of shape (texts, bands); words, 0 for texts that have too few to be compared)."""
     data, offsets = text_buffers(texts)
     room = int(np.diff(offsets).max(initial=0)) // 2 + 1  # a word takes two bytes, or the three of an ideograph
@@ -110,7 +110,7 @@ def _products(
 class CosineVerifier:
     """Accepts pairs whose vectors have at least the declared cosine."""
 
-    def __init__(self, options: CosineOptions) -> None:
+    def __init__(self, options: AngleOptions) -> None:
         self.threshold = options.threshold
 
     def measure(self, texts: pa.Array, left: Rows, right: Rows) -> Evidence:

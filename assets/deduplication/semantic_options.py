@@ -10,7 +10,7 @@ _COUNT: dict[str, Any] = {"minimum": 1}
 _SHARE: dict[str, Any] = {"minimum": 0, "maximum": 1}
 
 
-class EmbeddingOptions(Options):
+class HyperplaneOptions(Options):
     """Candidates by direction: documents whose vectors lie on the same sides of a band of random hyperplanes.
 
     Vectors are logarithms of word counts, in a space with a dimension for every word: order does not count.
@@ -41,7 +41,7 @@ class EmbeddingOptions(Options):
         return value
 
 
-class CosineOptions(Options):
+class AngleOptions(Options):
     """A candidate pair is a near-duplicate when the vectors of its texts point the same way."""
 
     kind: Literal["cosine"] = "cosine"

@@ -25,7 +25,7 @@ from headwater.assets.deduplication.normalise import (
 )
 from headwater.assets.deduplication.options import DeduplicationOptions, MinHashOptions
 from headwater.assets.deduplication.semantic import embedding_keys
-from headwater.assets.deduplication.semantic_options import EmbeddingOptions
+from headwater.assets.deduplication.semantic_options import HyperplaneOptions
 from headwater.assets.kernels import compiled
 
 _BASE = np.uint64(0x9E3779B97F4A7C15)  # of the polynomial over the words of a shingle, modulo 2^64
@@ -184,8 +184,8 @@ def slices_by_bytes(offsets: npt.NDArray[np.int64], limit: int) -> list[tuple[in
     return ranges
 
 
-def _counts_and_keys(texts: pa.Array, near: MinHashOptions | EmbeddingOptions) -> tuple[npt.NDArray, ...]:
-    if isinstance(near, EmbeddingOptions):
+def _counts_and_keys(texts: pa.Array, near: MinHashOptions | HyperplaneOptions) -> tuple[npt.NDArray, ...]:
+    if isinstance(near, HyperplaneOptions):
         keys, counts = embedding_keys(texts, near)
         return (counts, *np.ascontiguousarray(keys.T))
     values, counts = minhash(texts, near.words, near.permutations, near.seed)

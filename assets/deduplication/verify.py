@@ -18,7 +18,7 @@ from headwater.assets.deduplication.evidence import Evidence
 from headwater.assets.deduplication.normalise import Hashes, Rows, character_tables, text_buffers
 from headwater.assets.deduplication.options import DeduplicationOptions, JaccardOptions, MinHashOptions
 from headwater.assets.deduplication.semantic import CosineVerifier
-from headwater.assets.deduplication.semantic_options import CosineOptions
+from headwater.assets.deduplication.semantic_options import AngleOptions
 from headwater.assets.deduplication.signatures import most_words, power, shingle_hashes
 from headwater.assets.kernels import compiled
 from headwater.assets.schemas import EDGES
@@ -156,7 +156,7 @@ def _texts_in_order(texts: Texts, doc_ids: pa.Array) -> pa.Array:
 
 
 def _verifier(options: DeduplicationOptions) -> Verifier:
-    if isinstance(options.verifier, CosineOptions):
+    if isinstance(options.verifier, AngleOptions):
         return CosineVerifier(options.verifier)
     assert isinstance(options.near, MinHashOptions)  # the options see to it
     return JaccardVerifier(options.verifier, options.near.words)

@@ -15,7 +15,7 @@ from headwater.assets.deduplication.driver import deduplicate, deduplicate_again
 from headwater.assets.deduplication.edits import part_replaced, reordered, reworded
 from headwater.assets.deduplication.options import DeduplicationOptions
 from headwater.assets.deduplication.semantic import CosineVerifier, embedding_keys
-from headwater.assets.deduplication.semantic_options import CosineOptions, EmbeddingOptions
+from headwater.assets.deduplication.semantic_options import AngleOptions, HyperplaneOptions
 
 OPTIONS = DeduplicationOptions(near={"kind": "embedding"}, verifier={"kind": "cosine"})
 
@@ -37,7 +37,7 @@ _TEXT = st.lists(st.sampled_from(["a", "B", "c1", "dd", "E", "é", "ff", "g_g"])
 @settings(max_examples=50, deadline=None)
 def test_the_measure_is_the_cosine_of_logarithms_of_counts(texts):
     left, right = (np.array(side) for side in zip(*((i, j) for i in range(len(texts)) for j in range(i)), strict=True))
-    found = CosineVerifier(CosineOptions()).measure(pa.array(texts, pa.large_string()), left, right)
+    found = CosineVerifier(AngleOptions()).measure(pa.array(texts, pa.large_string()), left, right)
     wanted = [_cosine(texts[i], texts[j]) for i, j in zip(left, right, strict=True)]
     assert found.similarity == pytest.approx(wanted, abs=1e-9)
 
@@ -46,7 +46,7 @@ def test_texts_share_a_band_as_often_as_their_angle_says():
     rng = np.random.default_rng(0)
     words = random_text(rng, 400)
     texts = [" ".join(words), reworded(" ".join(words), 0.2, random_text(rng, 500), rng)]
-    options = EmbeddingOptions(bands=2000, rows=8)
+    options = HyperplaneOptions(bands=2000, rows=8)
     keys, counts = embedding_keys(pa.array(texts, pa.large_string()), options)
     angle = math.acos(_cosine(*texts))
     wanted = (1 - angle / math.pi) ** 8
@@ -55,7 +55,7 @@ def test_texts_share_a_band_as_often_as_their_angle_says():
 
 
 def test_short_texts_are_not_compared():
-    keys, counts = embedding_keys(pa.array(["a few words only", ""], pa.large_string()), EmbeddingOptions())
+    keys, counts = embedding_keys(pa.array(["a few words only", ""], pa.large_string()), HyperplaneOptions())
     assert counts.tolist() == [0, 0]
     assert keys.shape == (2, 32)
 
