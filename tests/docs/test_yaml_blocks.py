@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from headwater.assets.likeness import Said, among, completed
 from headwater.assets.validation import component_kinds, validate_workspace
 from headwater.assets.workspace import Workspace
 
@@ -41,8 +42,11 @@ def fillers(block: str) -> str:
     documents = [document for document in yaml.safe_load_all(block) if document]
     own = {document["attributes"]["name"] for document in documents}
     wanted = {(kind, f"filler_{kind}") for kind in NEEDED}
-    for document in documents:
-        options = component_kinds()[document["type"].removeprefix(PREFIX)].model_validate(document["attributes"])
+    kinds = [document["type"].removeprefix(PREFIX) for document in documents]
+    said = {d["attributes"]["name"]: Said(kind, d["attributes"]) for kind, d in zip(kinds, documents, strict=True)}
+    for kind, document in zip(kinds, documents, strict=True):
+        with among(said):
+            options = component_kinds()[kind].model_validate(completed(document["attributes"], kind))
         named = {(kind, *name.partition("/")[::2]) for _, kind, name in options.references()}
         wanted |= {(OF_ASSET.get(asset, kind), name) for kind, name, asset in named if name not in own}
     texts = [{"type": PREFIX + kind, "attributes": {"name": name, **NEEDED[kind]}} for kind, name in sorted(wanted)]
