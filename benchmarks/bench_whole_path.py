@@ -8,11 +8,8 @@ a tokenizer at hand. It takes a share of the corpus, without its imports, and it
 its clustering grows faster than the corpus, the share flatters it.
 """
 
-import ctypes
 import json
 import os
-import sys
-import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -97,27 +94,10 @@ def _headwater(folder: Path) -> Result:
 
 
 def _on_all_cores(folder: Path) -> Result:
-    """The same with Ray's workers, whose costs count once they have ended and were waited for."""
-    _adopt_orphans()
+    """The same with Ray's workers, by the clock: a worker that Ray ends tells nobody what it has cost."""
     with measured() as cost:
         figures = _materialized(folder, "jsonl", engine="ray")
-    from headwater.assets.compute.executor import stop_ray
-
-    stop_ray()
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                time.sleep(0.05)
-        except ChildProcessError:
-            break
-    return figures | {"cpu": cpu_seconds(), "wall": cost["wall"]}
-
-
-def _adopt_orphans() -> None:
-    """Makes this process the parent of whatever its children leave behind, where Linux allows that."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+    return figures | {"wall": cost["wall"]}
 
 
 def _warming(folder: Path) -> Result:
@@ -262,8 +242,7 @@ def _report(facts: Result, results: dict[str, list[Result]]) -> str:
         cpu = median([{"cpu": run["stages"][asset]} for run in own], "cpu")
         rows.append([asset, f"{cpu:.2f}", f"{facts['raw_megabytes'] / cpu:,.1f}"])
     for parallel in results["all cores"]:
-        title = f"**headwater, Ray on {os.cpu_count()} cores, {parallel['wall']:.0f} s by the clock**"
-        rows.append([title, f"{parallel['cpu']:.2f}", f"{facts['raw_megabytes'] / parallel['cpu']:.2f}"])
+        rows.append([f"headwater, Ray on {os.cpu_count()} cores: {parallel['wall']:.0f} s by the clock", "", ""])
     if theirs := results["datatrove"]:
         scale = facts["raw_megabytes"] / facts["share_megabytes"]
         title = f"**datatrove, carried over from {facts['share_megabytes']:.1f} MB**"
