@@ -99,17 +99,17 @@ def ratios(headlines: list[Headline]) -> str:
     import matplotlib
     from matplotlib.figure import Figure
 
-    shown = [line for line in headlines if line.ratio is not None][::-1]
+    shown = [(line, max(line.ratio, 0.01)) for line in headlines if line.ratio is not None][::-1]  # 0 has no place
     with matplotlib.rc_context({"svg.hashsalt": "headwater", "svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=(8.4, 1.1 + 0.32 * max(len(shown), 1)), layout="constrained")
         axes = figure.add_subplot()
-        for place, line in enumerate(shown):
+        for place, (line, ratio) in enumerate(shown):
             colour = BLUE if line.met else VERMILION
-            axes.plot([1, line.ratio], [place, place], color=colour, linewidth=5, solid_capstyle="butt")
-            axes.annotate(f" {line.ratio:.3g} × {line.peer}", (max(line.ratio, 1), place), va="center", color=INK)
+            axes.plot([1, ratio], [place, place], color=colour, linewidth=5, solid_capstyle="butt")
+            axes.annotate(f" {line.ratio:.3g} × {line.peer}", (max(ratio, 1), place), va="center", color=INK)
         axes.set_xscale("log")
-        axes.set_yticks(range(len(shown)), [line.step for line in shown])
-        axes.set_xlim(min([0.8, *(line.ratio * 0.8 for line in shown)]), max([2, *(line.ratio * 9 for line in shown)]))
+        axes.set_yticks(range(len(shown)), [line.step for line, _ in shown])
+        axes.set_xlim(min([0.8, *(ratio * 0.8 for _, ratio in shown)]), max([2, *(ratio * 9 for _, ratio in shown)]))
         axes.axvline(1, color=FAINT, linewidth=0.8)
         axes.set_xlabel("times better than the best peer of the same run (blue: target reached)")
         axes.spines[["top", "right"]].set_visible(False)
