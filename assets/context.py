@@ -177,7 +177,8 @@ class StageContext:
         done, begun = Cost(), time.perf_counter()
         with self.progress(sum(size), unit, start=sum(size[n] for n in parts)) as bar:
             for index, part in self.executor.map(write, [items[n] for n in left], bar.advance_nothing):
-                attempt.finish(names[left[index]], part)
+                if len(items) > 1:  # one alone is committed next: noting it first would spare a run little
+                    attempt.finish(names[left[index]], part)
                 parts[left[index]] = part
                 done = done.plus(part.cost)
                 bar.advance(size[left[index]], note=_pace(done, time.perf_counter() - begun, unit))

@@ -4,7 +4,7 @@ Each size is a fresh corpus of generated text, and each run a process of its own
 control group of the kernel that may hold no more than `--limit-mb` (page cache included, which is given back under
 pressure); where no group can be made, the limit is only watched. The peak of each stage is the kernel's own mark
 (VmHWM), set back before the stage. `--skew` runs corpora that are all of one kind instead: one giant document,
-nothing but empty ones, copies of one document.
+(below the limit of a corpus, 64 MB, and far above it), nothing but empty ones, copies of one document.
 """
 
 import argparse
@@ -34,28 +34,35 @@ Write = Callable[[Path, float], None]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--sizes", type=float, nargs="+", default=[125, 250, 500, 1000], help="corpora, in MB")
+    parser.add_argument("--sizes", type=float, nargs="*", default=[125, 250, 500, 1000], help="corpora, in MB")
     parser.add_argument("--limit-mb", type=float, default=2000, help="memory that a run may hold (default 2000)")
     parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder)")
+    parser.add_argument("--until", default="shards", help="the last stage that is run (default: all)")
+    parser.add_argument("--results", type=Path, help="a JSON file that keeps every run: measure now, tell all together")
     parser.add_argument("--skew", action="store_true", help="corpora all of one kind instead of growing ones")
     parser.add_argument("--share", type=float, default=1.0, help="of the sizes of the skewed corpora (default 1)")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the tables and the plot into this page")
     parser.add_argument("--run", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.run:
-        print(json.dumps(run_path(given.run)))
+        print(json.dumps(run_path(given.run, given.until)))
         return
     with tempfile.TemporaryDirectory(prefix="headwater-scale-", dir=given.folder) as temporary:
         folder = Path(temporary)
-        measure("kernels are compiled", folder, lambda at: write_corpus(at, 2), given.limit_mb)
+        if given.sizes or given.skew:
+            measure("kernels are compiled", folder, lambda at: write_corpus(at, 2), given.limit_mb)
         (measure_skew if given.skew else measure_growth)(given, folder)
 
 
 def measure_growth(given: argparse.Namespace, folder: Path) -> None:
-    """Runs every size and tells the table and the curve."""
-    runs = {}
+    """Runs every size and tells the table and the curve, with earlier results where they were kept."""
+    kept = given.results is not None and given.results.exists()
+    runs = {float(size): run for size, run in (json.loads(given.results.read_text()) if kept else {}).items()}
     for size in given.sizes:
-        runs[size] = measure(f"{size:,.0f} MB", folder, lambda at, size=size: write_corpus(at, size), given.limit_mb)
+        title = f"{size:,.0f} MB"
+        runs[size] = measure(title, folder, lambda at, size=size: write_corpus(at, size), given.limit_mb, given.until)
+        if given.results:
+            given.results.write_text(json.dumps(runs, indent=1))
     runs = dict(sorted(runs.items()))
     text = told_growth(runs, given.limit_mb)
     print(f"\n{text}")
@@ -68,7 +75,8 @@ def measure_skew(given: argparse.Namespace, folder: Path) -> None:
     """Runs every skewed corpus and tells the table."""
     share = given.share
     kinds: dict[str, Callable[[Path], None]] = {
-        f"one document of {300 * share:,.0f} MB": lambda at: write_giant(at, 300e6 * share),
+        f"one document of {60 * share:,.0f} MB": lambda at: write_giant(at, 60e6 * share),
+        f"one of {300 * share:,.0f} MB, over the limit": lambda at: write_giant(at, 300e6 * share),
         f"{2_000_000 * share:,.0f} empty documents": lambda at: write_empty(at, int(2_000_000 * share)),
         f"{200_000 * share:,.0f} identical documents": lambda at: write_identical(at, int(200_000 * share)),
     }
@@ -164,7 +172,9 @@ def write_identical(folder: Path, count: int) -> None:
 # A run.
 
 
-def measure(title: str, folder: Path, write: Callable[[Path], None], limit: float) -> dict[str, Any]:
+def measure(
+    title: str, folder: Path, write: Callable[[Path], None], limit: float, until: str = "shards"
+) -> dict[str, Any]:
     """Writes a corpus, runs the path on it in a process of its own, and tells what it cost."""
     print(f"{title} …", file=sys.stderr, flush=True)
     at = folder / "corpus"
@@ -173,7 +183,7 @@ def measure(title: str, folder: Path, write: Callable[[Path], None], limit: floa
     write(at / "documents")
     environment = os.environ | {"HEADWATER_ENGINE": "local", "OPENLINEAGE_DISABLED": "true", "LANCE_IO_THREADS": "2"}
     environment |= dict.fromkeys(("OMP_NUM_THREADS", "RAYON_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-    command = [sys.executable, __file__, "--run", str(at)]
+    command = [sys.executable, __file__, "--run", str(at), "--until", until]
     with confined(limit) as join:
         done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, preexec_fn=join)
     if done.returncode:
@@ -204,8 +214,8 @@ class confined:
             self._group.rmdir()
 
 
-def run_path(folder: Path) -> dict[str, Any]:
-    """Materializes every data stage over `folder/documents` and tells CPU seconds, the peak of memory and documents."""
+def run_path(folder: Path, until: str) -> dict[str, Any]:
+    """Materializes the data stages over `folder/documents` and tells CPU seconds, the peak of memory and documents."""
     from headwater.assets.corpus.component import Corpus
     from headwater.assets.fitting.component import Fit
     from headwater.assets.running import run_stage
@@ -222,7 +232,6 @@ def run_path(folder: Path) -> dict[str, Any]:
             held_out={"share": 0.02, "group": "document"},
             deduplication={"max_lost_share": 1.0},
             max_unreadable_share=1.0,
-            limits={"max_document_megabytes": 1_000},
         ),
         Fit(name="pairs", corpus="corpus", fit={"kind": "byte_level_bpe", "vocabulary_size": 16_384}),
         Shards(name="packed", corpora=["corpus"], tokenizer="pairs", sequence_length=1024),
@@ -236,8 +245,10 @@ def run_path(folder: Path) -> dict[str, Any]:
         cost = {"cpu": cpu_seconds() - cpu, "wall": time.perf_counter() - wall, "peak": peak_megabytes()}
         stages[stage.asset] = cost
         print(f"  {stage.asset}: {cost['cpu']:.1f} CPU s, {cost['peak']:,.0f} MB", file=sys.stderr, flush=True)
+        if stage.stage == until:
+            break
     raw = metrics["corpus/raw"]
-    kept = metrics["corpus/deduplicated"]["kept"]
+    kept = metrics.get("corpus/deduplicated", {}).get("kept", 0)
     return {"stages": stages, "records": raw["records"], "megabytes": raw["megabytes"], "kept": kept}
 
 
@@ -256,7 +267,7 @@ def peak_megabytes() -> float:
 
 
 def _assets(runs: dict[Any, dict[str, Any]]) -> list[str]:
-    return list(next(iter(runs.values()))["stages"])
+    return max((list(run["stages"]) for run in runs.values()), key=len)
 
 
 def told_growth(runs: dict[float, dict[str, Any]], limit: float) -> str:
@@ -265,8 +276,11 @@ def told_growth(runs: dict[float, dict[str, Any]], limit: float) -> str:
     documents = ["documents", *(f"{run['records']:,}" for run in runs.values())]
     rows = [[asset, *(_cell(run, asset) for run in runs.values())] for asset in _assets(runs)]
     peaks = ["**highest peak, MB**", *(f"{_peak(run):,.0f}" for run in runs.values())]
-    cost = ["**CPU s for each MB, fit left out**", *(f"{_cpu(run) / run['megabytes']:.3f}" for run in runs.values())]
-    title = f"Peak memory in MB · CPU seconds, under a limit of {limit:,.0f} MB; one core ({platform.machine()})."
+    cost = [
+        "**CPU s for each MB, up to deduplicated**",
+        *(f"{_cpu(run) / run['megabytes']:.3f}" for run in runs.values()),
+    ]
+    title = f"Peak memory in MB · CPU seconds of each stage, under a limit of {limit:,.0f} MB ({platform.machine()})."
     return f"{title}\n\n{markdown_table(header, [documents, *rows, peaks, cost])}"
 
 
@@ -278,8 +292,8 @@ def told_skew(runs: dict[str, dict[str, Any]]) -> str:
 
 
 def _cell(run: dict[str, Any], asset: str) -> str:
-    cost = run["stages"][asset]
-    return f"{cost['peak']:,.0f} · {cost['cpu']:,.1f}"
+    cost = run["stages"].get(asset)
+    return f"{cost['peak']:,.0f} · {cost['cpu']:,.1f}" if cost else ""
 
 
 def _peak(run: dict[str, Any]) -> float:
@@ -287,7 +301,7 @@ def _peak(run: dict[str, Any]) -> float:
 
 
 def _cpu(run: dict[str, Any]) -> float:
-    return sum(cost["cpu"] for asset, cost in run["stages"].items() if not asset.endswith("tokenizer"))
+    return sum(cost["cpu"] for asset, cost in run["stages"].items() if asset.startswith("corpus/"))
 
 
 def growth_plot(runs: dict[float, dict[str, Any]]) -> str:
@@ -295,7 +309,9 @@ def growth_plot(runs: dict[float, dict[str, Any]]) -> str:
     from headwater.assets.plots import curves_over
 
     peaks = {
-        asset: {round(run["megabytes"]): [run["stages"][asset]["peak"]] for run in runs.values()}
+        asset: {
+            round(run["megabytes"]): [run["stages"][asset]["peak"]] for run in runs.values() if asset in run["stages"]
+        }
         for asset in _assets(runs)
     }
     return curves_over(peaks, "Peak memory of each stage", "corpus, MB of text", "MB")

@@ -4,9 +4,9 @@ Nothing here touches data: thresholds, the form of a shingle, and which evaluati
 contain. Every number that decides stands here with its default, so that a declaration printed whole explains a drop.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from headwater.assets.deduplication.estimate_options import EstimateOptions
 from headwater.assets.deduplication.passages_options import PassageOptions
@@ -95,7 +95,7 @@ class MinHashOptions(Options):
             )
 
 
-Near = MinHashOptions | HyperplaneOptions
+Near = Annotated[MinHashOptions | HyperplaneOptions, Field(discriminator="kind")]
 
 
 class JaccardOptions(Options):
@@ -170,6 +170,9 @@ class DecontaminationOptions(Options):
         return value
 
 
+AnyVerifier = Annotated[JaccardOptions | AngleOptions, Field(discriminator="kind")]
+
+
 class DeduplicationOptions(Options):
     """Which documents repeat others, and which repeat an evaluation set."""
 
@@ -177,7 +180,7 @@ class DeduplicationOptions(Options):
     near: Near | None = Field(
         default_factory=MinHashOptions, description="Candidates for near-duplicates; null looks for exact ones only."
     )
-    verifier: JaccardOptions | AngleOptions = Field(
+    verifier: AnyVerifier = Field(
         default_factory=JaccardOptions, description="What makes a candidate pair a near-duplicate."
     )
     passages: PassageOptions | None = Field(
@@ -199,6 +202,16 @@ class DeduplicationOptions(Options):
     max_lost_share_of: dict[str, float] = Field(
         default_factory=dict, description="The same for single sources by name, where the general share does not fit."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_kinds(cls, data: Any) -> Any:
+        """Without a `kind`, what is said concerns the kind that is used when nothing is said."""
+        if not isinstance(data, dict):
+            return data
+        usual = {"near": MinHashOptions, "verifier": JaccardOptions}
+        told = {name: data[name] for name in usual if isinstance(data.get(name), dict)}
+        return data | {name: {"kind": usual[name]().kind} | value for name, value in told.items()}
 
     def model_post_init(self, context: Any) -> None:
         """Refuse a verifier that needs what the candidates do not have."""

@@ -140,9 +140,13 @@ class Place:
             self.store.fs.pipe_file(path, data)
             return
         target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-        with io.FileIO(temporary, "w") as file:
+        try:
+            file = io.FileIO(temporary, "w")
+        except FileNotFoundError:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file = io.FileIO(temporary, "w")
+        with file:
             file.write(data)
             os.fsync(file.fileno())
         temporary.replace(target)

@@ -75,7 +75,7 @@ def nearest_field(field: str, found: Found) -> str:
     known = found.around.fields()
     if difflib.get_close_matches(field.lower(), known, n=1, cutoff=0.75):
         return nearest(field, known)
-    inside = [name for name in known if field in found.around.step(name).fields()]
+    inside = [name for name in known if field in found.around.step(name).fields_of_any_kind()]
     return f"Did you mean '{inside[0]}.{field}'?" if inside else nearest(field, known)
 
 

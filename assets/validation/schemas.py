@@ -26,6 +26,10 @@ class SchemaWalk:
         """The fields here, by name."""
         return {name: node for choice in self._choices() for name, node in choice.get("properties", {}).items()}
 
+    def fields_of_any_kind(self) -> set[str]:
+        """Names of the fields here and, where kinds are told apart, of those that any kind has."""
+        return {*self.fields(), *(name for tag in self.kinds() for name in self.kind(tag).fields())}
+
     def kinds(self) -> dict[str, str | Node]:
         """The kinds that may stand here (``kind: …``), each with the reference to its model, or with what tells its
         own kinds apart by another field."""
