@@ -36,6 +36,7 @@ PHRASE_BITS = 23  # slots for phrases: one bit each
 COMMONNESS = (0.003, 0.03, 0.1, 0.3)  # shares of documents; a word loses half its weight at each
 NEAR_COPY = 0.7  # of a document's phrases known from earlier ones: then only those count again that recur anyway,
 RECURRING = 3  # in this many documents, so that a few near-copies do not make boilerplate of each other
+SAMPLED_AT_ONCE = 256  # documents of which the texts are held
 MOST_GRAM = 3  # characters of a script without spaces that make one feature together
 
 FIT = pa.schema(
@@ -250,6 +251,7 @@ def fit_of(table: pa.Table, options: FitOptions) -> Fit:
 
 def fit_documents(documents: pa.Table, options: FitOptions) -> pa.Table:
     """The table of the fit (FIT) of documents (doc_id, text) in memory."""
-    maker = FitMaker(options)
-    maker.add(documents["text"].take(pa.array(sampled(documents["doc_id"], options))))
+    maker, rows = FitMaker(options), sampled(documents["doc_id"], options)
+    for first in range(0, len(rows), SAMPLED_AT_ONCE):
+        maker.add(documents["text"].take(pa.array(rows[first : first + SAMPLED_AT_ONCE])))
     return maker.table(len(documents))

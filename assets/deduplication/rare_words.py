@@ -46,6 +46,7 @@ Flags = npt.NDArray[np.bool_]
 
 _CLASSES = len(COMMONNESS) + 1
 _IN_PHRASE = 2  # classes that a word is commoner for within boilerplate
+_RECENT = 1 << 13  # features that are known to have been in a text, by hash; a power of two
 _BUFFER = 512  # features of a class minimised together
 
 
@@ -61,9 +62,28 @@ def _minimise(
         sketch[number] = least
 
 
+@compiled(inline="always")
+def _is_repeated(feature: np.uint64, kind: int, tag: np.uint64, recent: Hashes, recent_kinds: Bytes) -> bool:
+    """Whether the text had this feature lately, no commoner than now; notes it. Then it can lower no minimum."""
+    slot = (feature >> np.uint64(20)) & np.uint64(len(recent) - 1)
+    if recent[slot] == feature ^ tag and recent_kinds[slot] <= kind:
+        return True
+    recent[slot] = feature ^ tag
+    recent_kinds[slot] = kind
+    return False
+
+
 @compiled()
 def _sketch_text(
-    words: Hashes, count: int, common: Bytes, classes: Bytes, multipliers: Points, addends: Points, sketch: Points
+    words: Hashes,
+    count: int,
+    common: Bytes,
+    classes: Bytes,
+    multipliers: Points,
+    addends: Points,
+    recent: tuple[Hashes, Bytes],
+    tag: np.uint64,
+    sketch: Points,
 ) -> None:
     buffers = np.empty((_CLASSES, _BUFFER), dtype=np.uint32)
     filled = np.zeros(_CLASSES, dtype=np.int64)
@@ -72,6 +92,8 @@ def _sketch_text(
         for gram in range(features_of(words, at, grams)):
             feature = grams[gram]
             kind = min(classes[word_slot(feature)] + gram + _IN_PHRASE * common[at], _CLASSES - 1)
+            if _is_repeated(feature, kind, tag, recent[0], recent[1]):
+                continue
             buffers[kind, filled[kind]] = np.uint32(feature >> np.uint64(16))
             filled[kind] += 1
             if filled[kind] == _BUFFER:
@@ -107,6 +129,7 @@ def _sketch_all(
 ) -> None:
     classes, phrases, length, leaving = fit
     sketch = np.empty(rows * len(keys), dtype=np.uint32)
+    recent = (np.zeros(_RECENT, dtype=np.uint64), np.zeros(_RECENT, dtype=np.uint8))
     slots, common = np.empty(len(words), dtype=np.int64), np.empty(len(words), dtype=np.uint8)
     for text in range(len(offsets) - 1):
         count = word_hashes(data, offsets[text], offsets[text + 1], tables[0], tables[1], words)
@@ -114,7 +137,9 @@ def _sketch_all(
         mark_phrases(words, count, slots, phrases, length, common)
         counts[text] = count
         sketch[:] = np.uint32(0xFFFFFFFF)
-        _sketch_text(words, count, common, classes, permutation[0], permutation[1], sketch)
+        _sketch_text(
+            words, count, common, classes, permutation[0], permutation[1], recent, mix(np.uint64(text + 1)), sketch
+        )
         _pack(sketch, rows, text, keys)
 
 

@@ -45,13 +45,13 @@ def compute_signatures(documents: pa.Table, options: DeduplicationOptions, fit: 
     `fit` says what is common in the corpus; candidates by rare words need it.
     """
     schema = signature_schema(options)
-    texts = documents["text"].cast(pa.large_string()).combine_chunks()
-    doc_ids = documents["doc_id"].combine_chunks().cast(pa.string())
     parts = []
-    for first, last in slices_by_bytes(text_buffers(texts)[1], _SLICE_BYTES):
-        part = texts.slice(first, last - first)
-        columns = [doc_ids.slice(first, last - first), exact_keys(part, options.exact)]
-        if near := options.near:
-            columns.extend(map(pa.array, _counts_and_keys(part, near, fit)))
-        parts.append(pa.RecordBatch.from_arrays(columns, schema=schema))
+    for batch in documents.select(["doc_id", "text"]).to_batches():
+        doc_ids, texts = batch["doc_id"].cast(pa.string()), batch["text"].cast(pa.large_string())
+        for first, last in slices_by_bytes(text_buffers(texts)[1], _SLICE_BYTES):
+            part = texts.slice(first, last - first)
+            columns = [doc_ids.slice(first, last - first), exact_keys(part, options.exact)]
+            if near := options.near:
+                columns.extend(map(pa.array, _counts_and_keys(part, near, fit)))
+            parts.append(pa.RecordBatch.from_arrays(columns, schema=schema))
     return pa.Table.from_batches(parts, schema=schema)

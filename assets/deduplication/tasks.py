@@ -13,7 +13,7 @@ from headwater.assets.corpus.view import CorpusView, Rows, Table
 from headwater.assets.deduplication.buckets import Flags
 from headwater.assets.deduplication.decontamination import HITS, contaminated
 from headwater.assets.deduplication.difference import Reaching
-from headwater.assets.deduplication.fit import Fit, FitMaker, fit_of, sampled
+from headwater.assets.deduplication.fit import SAMPLED_AT_ONCE, Fit, FitMaker, fit_of, sampled
 from headwater.assets.deduplication.index import signature_schema
 from headwater.assets.deduplication.options import DeduplicationOptions
 from headwater.assets.deduplication.passages import PASSAGES, compute_passages
@@ -22,8 +22,6 @@ from headwater.assets.deduplication.verify import pair_chunks, verify_pairs
 from headwater.assets.schemas import EDGES
 from headwater.assets.storage.records import TableRecord
 from headwater.assets.storage.tables import Positions, read_table, take_positions
-
-_SAMPLED_AT_ONCE = 256  # documents of which the fit holds the texts
 
 
 @dataclass(frozen=True)
@@ -60,8 +58,8 @@ def make_fit(context: StageContext, now: Reaching) -> TableRecord | None:
     chosen = sampled(now.documents["doc_id"], options.fit)
     rows = np.flatnonzero(now.kept[now.readable])[chosen]
     maker = FitMaker(options.fit)
-    for first in range(0, len(rows), _SAMPLED_AT_ONCE):
-        maker.add(take_positions(*now.view.documents, rows[first : first + _SAMPLED_AT_ONCE], ["text"])["text"])
+    for first in range(0, len(rows), SAMPLED_AT_ONCE):
+        maker.add(take_positions(*now.view.documents, rows[first : first + SAMPLED_AT_ONCE], ["text"])["text"])
     return context.write_table("fit", maker.table(len(now.documents)))
 
 

@@ -26,7 +26,7 @@ from headwater.assets.kernels import compiled
 from headwater.assets.schemas import EDGES
 
 Texts: TypeAlias = Mapping[str, str] | pa.Table
-CHUNK_SHINGLES = 8_000_000  # of the distinct documents of a chunk: about 64 MB of hashes beside their texts
+CHUNK_SHINGLES = 3_000_000  # or words, of the distinct documents of a chunk: 24 to 90 MB beside their texts
 
 
 class Verifier(Protocol):
@@ -148,7 +148,7 @@ def _positions(pairs: pa.Table) -> tuple[tuple[npt.NDArray[np.int64], npt.NDArra
 def _texts_in_order(texts: Texts, doc_ids: pa.Array) -> pa.Array:
     if isinstance(texts, pa.Table):
         rows = pc.index_in(doc_ids, value_set=texts["doc_id"].combine_chunks().cast(pa.string()))
-        found = texts["text"].cast(pa.large_string()).combine_chunks().take(rows)
+        found = texts["text"].cast(pa.large_string()).take(rows).combine_chunks()
     else:
         found = pa.array([texts.get(doc_id) for doc_id in doc_ids.to_pylist()], pa.large_string())
     if found.null_count:
