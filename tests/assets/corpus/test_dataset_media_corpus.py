@@ -159,7 +159,7 @@ def test_one_corpus_has_one_modality_and_no_text_steps_for_images():
     with pytest.raises(ValidationError, match="transforms change text"):
         CorpusOptions(name="x", sources=[image], curation={"transforms": [{"kind": "unicode_repair"}]})
     with pytest.raises(ValidationError, match="near compares words"):
-        CorpusOptions(name="x", sources=[image], deduplication={"near": {"threshold": 0.5}})
+        CorpusOptions(name="x", sources=[image], deduplication={"near": {"bands": 8}})
     rule = {"kind": "rule", "name": "tiny", "signal": "height", "min": 5}
     with pytest.raises(ValidationError, match="documents of text do not have"):
         CorpusOptions(name="x", sources=[text], curation={"rules": [rule]})
