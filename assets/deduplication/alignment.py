@@ -61,7 +61,7 @@ def _next_match(words: Points, met: Bytes, one: int, one_end: int, two: int, two
     """How many words of either text to skip to come to two neighbours that agree: the nearest way; (-1, -1) if none."""
     for skipped in range(1, MOST_SKIPPED + 1):
         for less in range(skipped + 1):
-            for side in range(2 if less < skipped else 1):
+            for side in range(2 if less > 0 else 1):
                 over_one, over_two = (skipped, skipped - less) if side == 0 else (skipped - less, skipped)
                 at, other = one + over_one, two + over_two
                 if at + 1 >= one_end or other + 1 >= two_end or met[at] or met[at + 1]:
@@ -110,6 +110,7 @@ def _best_start(
     two: int,
     two_end: int,
     expected: int,
+    needed: float,
     mask: np.uint64,
     first: Rows,
     head: Rows,
@@ -117,7 +118,8 @@ def _best_start(
 ) -> tuple[float, int]:
     """(bits, place in the first text) of the best alignment that starts at `two` in the second text.
 
-    Tried are the expected place and the earliest free ones; places that are taken leave the index for good.
+    The expected place is taken if it earns enough; otherwise the best of the earliest free ones is. Places that are
+    taken leave the index for good.
     """
     best, start = 0.0, NONE
     slot = _slot_of(words[two], words[two + 1], mask)
@@ -125,11 +127,14 @@ def _best_start(
         slot = np.int64(np.uint64(slot + 1) & mask)
     if first[slot] == NONE or bits[first[slot]] + bits[first[slot] + 1] < SEED_BITS:
         return best, start
+    if expected + 1 < one_end and words[expected] == words[two] and words[expected + 1] == words[two + 1]:
+        best, _, _ = _follow(words, bits, met, expected, one_end, two, two_end, two_end, False)
+        start = expected
+        if best >= needed:
+            return best, start
     while head[slot] != NONE and met[head[slot]]:
         head[slot] = following[head[slot] - one]
     place = head[slot]
-    if expected + 1 < one_end and words[expected] == words[two] and words[expected + 1] == words[two + 1]:
-        place = expected
     for _ in range(OCCURRENCES):
         if place == NONE:
             break
@@ -144,6 +149,42 @@ def _best_start(
 def _foreign_so_far(running: float, weight: float, met: bool) -> float:
     """The heaviest block that ends here, in which a word without counterpart weighs for and one with it against."""
     return max(running + (-weight if met else weight), 0.0)
+
+
+@compiled()
+def _weight(weights: Floats, start: int, end: int) -> float:
+    total = 0.0
+    for at in range(start, end):
+        total += weights[at]
+    return total
+
+
+@compiled()
+def _weight_met(weights: Floats, met: Bytes, start: int, end: int) -> float:
+    total = 0.0
+    for at in range(start, end):
+        if met[at]:
+            total += weights[at]
+    return total
+
+
+@compiled()
+def _extend_chain(chain: Rows, place: int, words: int) -> int:
+    """Words in the longest chain of aligned blocks, in order in both texts, that ends with one at `place`.
+
+    `chain` is a binary indexed tree (Fenwick 1994) of the longest chains that end at each place so far; the block, of
+    so many words, joins the longest one before it.
+    """
+    longest, at = 0, place
+    while at > 0:
+        longest = max(longest, chain[at])
+        at -= at & -at
+    longest += words
+    at = place + 1
+    while at < len(chain):
+        chain[at] = max(chain[at], longest)
+        at += at & -at
+    return longest
 
 
 @compiled()
@@ -167,32 +208,33 @@ def _align(
     two_end: int,
     most_foreign: float,
     index: tuple[Rows, Rows, Rows],
+    chain: Rows,
 ) -> int:
-    """Mark all words with a counterpart in `met`; give how many were moved, or -1 when the second text turned out to
-    have a block without counterparts that is heavier than `most_foreign`."""
+    """Mark all words with a counterpart in `met`; give how many stand in another order, or -1 when the second text
+    turned out to have a block without counterparts that is heavier than `most_foreign`."""
     first, head, following = index
     mask = index_neighbours(words, one, one_end, first, head, following)
     needed = np.log2(one_end - one) + np.log2(two_end - two) + SPARE_BITS
-    expected = furthest = one
-    moved, running, place = 0, 0.0, two
+    chain[: one_end - one + 1] = 0
+    expected, shared, in_order, running, place = one, 0, 0, 0.0, two
     while place < two_end:
         best, start, reached = 0.0, NONE, place + 1
         if reached < two_end:
             best, start = _best_start(
-                words, bits, met, one, one_end, place, two_end, expected, mask, first, head, following
+                words, bits, met, one, one_end, place, two_end, expected, needed, mask, first, head, following
             )
         if best >= needed:
             _, _, reached = _follow(words, bits, met, start, one_end, place, two_end, two_end, False)
             _, expected, _ = _follow(words, bits, met, start, one_end, place, two_end, reached, True)
-            if start < furthest:
-                moved += int(np.sum(met[place:reached]))
-            furthest = max(furthest, expected)
+            found = int(np.sum(met[place:reached]))
+            shared += found
+            in_order = max(in_order, _extend_chain(chain[: one_end - one + 1], start - one, found))
         for at in range(place, reached):
             running = _foreign_so_far(running, weights[at], met[at] != 0)
             if running > most_foreign:
                 return NONE
         place = reached
-    return moved
+    return shared - in_order
 
 
 @compiled()
@@ -217,6 +259,7 @@ def align_pairs(
     right: Rows,
     most_foreign: float,
     index: tuple[Rows, Rows, Rows],
+    chain: Rows,
     measured: npt.NDArray[np.float64],
 ) -> None:
     """Measure pairs of texts; text i has the words from offsets[i] to offsets[i + 1].
@@ -230,15 +273,20 @@ def align_pairs(
         if not _comes_first(words, offsets[one], offsets[one + 1], offsets[two], offsets[two + 1]):
             one, two = two, one
         start, end, other, other_end = offsets[one], offsets[one + 1], offsets[two], offsets[two + 1]
+        if start == end or other == other_end:
+            measured[pair, 3] = 1.0
+            continue
         met[start:end] = 0
         met[other:other_end] = 0
-        total, other_total = float(np.sum(weights[start:end])), float(np.sum(weights[other:other_end]))
-        moved = _align(words, bits, weights, met, start, end, other, other_end, most_foreign * other_total, index)
+        total, other_total = _weight(weights, start, end), _weight(weights, other, other_end)
+        moved = _align(
+            words, bits, weights, met, start, end, other, other_end, most_foreign * other_total, index, chain
+        )
         if moved == NONE:
             measured[pair, 3] = 1.0
             continue
-        matched = np.sum(weights[start:end] * met[start:end])
-        other_matched = np.sum(weights[other:other_end] * met[other:other_end])
+        matched = _weight_met(weights, met, start, end)
+        other_matched = _weight_met(weights, met, other, other_end)
         shared = int(np.sum(met[start:end]))
         measured[pair, 0] = (matched + other_matched) / (total + other_total)
         measured[pair, 1] = max(matched / total, other_matched / other_total)

@@ -51,7 +51,7 @@ class AlignmentVerifier:
         words = _words_of(texts, self.fit, self.options.boilerplate_weight)
         measured = np.zeros((len(left), 6))
         limit = self.options.longest_foreign
-        align_pairs(*words, left, right, limit, _room(words.offsets), measured)
+        align_pairs(*words, left, right, limit, *_room(words.offsets), measured)
         similarity, containment, shared, foreign, moved, boilerplate = measured.T
         return Evidence(similarity, containment, shared.astype(np.int64), foreign, moved, boilerplate)
 
@@ -61,11 +61,12 @@ class AlignmentVerifier:
         return (evidence.similarity >= self.options.threshold) & (evidence.foreign <= self.options.longest_foreign)
 
 
-def _room(offsets: Rows) -> tuple[Rows, Rows, Rows]:
-    """Empty arrays for the index of the longest text."""
+def _room(offsets: Rows) -> tuple[tuple[Rows, Rows, Rows], Rows]:
+    """Empty arrays for the index of the longest text, and for its chains of blocks."""
     longest = int(np.diff(offsets).max(initial=1))
     size = 4 << (2 * longest).bit_length()
-    return np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64), np.empty(longest, dtype=np.int64)
+    index = (np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64), np.empty(longest, dtype=np.int64))
+    return index, np.empty(longest + 1, dtype=np.int64)
 
 
 def _words_of(texts: pa.Array, fit: Fit, boilerplate: float) -> _Words:

@@ -215,12 +215,10 @@ def _whole_characters(data: Bytes, start: int, end: int) -> int:
 
 
 def sampled(doc_ids: pa.Array | pa.ChunkedArray, options: FitOptions) -> Rows:
-    """Rows of the documents that the fit is made of, ascending: those with the least hashes of their ids."""
+    """Rows of the documents that the fit is made of: those with the least hashes of their ids, the least first."""
     data, offsets = text_buffers(doc_ids)
     hashes = _id_hashes(data, offsets)
-    if len(hashes) <= options.documents:
-        return np.arange(len(hashes))
-    return np.sort(np.argpartition(hashes, options.documents)[: options.documents])
+    return np.argsort(hashes, kind="stable")[: options.documents]
 
 
 @compiled()

@@ -59,7 +59,10 @@ def make_fit(context: StageContext, now: Reaching) -> TableRecord | None:
     rows = np.flatnonzero(now.kept[now.readable])[chosen]
     maker = FitMaker(options.fit)
     for first in range(0, len(rows), SAMPLED_AT_ONCE):
-        maker.add(take_positions(*now.view.documents, rows[first : first + SAMPLED_AT_ONCE], ["text"])["text"])
+        some = rows[first : first + SAMPLED_AT_ONCE]
+        order = np.argsort(some)
+        texts = take_positions(*now.view.documents, some[order], ["text"])["text"]
+        maker.add(texts.take(pa.array(np.argsort(order))))
     return context.write_table("fit", maker.table(len(now.documents)))
 
 
