@@ -265,7 +265,7 @@ def align_pairs(
     """Measure pairs of texts; text i has the words from offsets[i] to offsets[i + 1].
 
     measured[pair] gets: similarity, containment, words with a counterpart, foreign, moved, boilerplate; of a pair with
-    a foreign block above `most_foreign` only that it has one (foreign = 1).
+    a foreign block above `most_foreign`, or a text without a word that weighs, only that all is foreign (1).
     """
     met = np.zeros(len(words), dtype=np.uint8)
     for pair in range(len(left)):
@@ -279,6 +279,9 @@ def align_pairs(
         met[start:end] = 0
         met[other:other_end] = 0
         total, other_total = _weight(weights, start, end), _weight(weights, other, other_end)
+        if total == 0 or other_total == 0:
+            measured[pair, 3] = 1.0
+            continue
         moved = _align(
             words, bits, weights, met, start, end, other, other_end, most_foreign * other_total, index, chain
         )

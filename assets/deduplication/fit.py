@@ -176,13 +176,15 @@ class FitMaker:
         self._tables = [np.full(size, fill, dtype=np.int16) for size, fill in zip(sizes, (-1, 0, -1, 0), strict=True)]
 
     def add(self, texts: pa.Array | pa.ChunkedArray) -> None:
-        """Counts texts, of each its first bytes up to the declared number."""
+        """Counts texts, of each its first bytes up to the declared number; no more texts than are declared."""
         data, offsets = text_buffers(texts)
         length = self._options.words
         words = np.empty(self._options.bytes_of_each + 4, dtype=np.uint64)
         slots = np.empty(len(words), dtype=np.int64)
         for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
             cut = _whole_characters(data, start, min(end, start + self._options.bytes_of_each))
+            if self._counted == len(self._seen):
+                return
             count = word_hashes(data, start, cut, *character_tables(), words)
             if _is_new(words, count, self._seen, self._counted):
                 _count_text(words, count, length, power(length), self._counted, slots, *self._tables)

@@ -2,9 +2,11 @@
 
 A copy with every fifth word changed shares a quarter of its 5-word shingles with the original, but most of its words.
 Single words are common to many documents, so each gets a weight by how many documents have it (`fit`): 16, 8, 4, 2
-or 1. A sketch holds, for each of K permutations of the words' hashes, the least value, shifted by the weight: the
-chance that two documents agree in it is the weighted Jaccard similarity of their words (the weight of the common ones
-over that of all; cf. Chum, Philbin and Zisserman 2008, Near duplicate image detection, section 3).
+or 1. Within boilerplate a word counts two steps less; in scripts without spaces, where runs of one to three characters
+are features, each further character takes a step off. A sketch holds, for each of K permutations of the words' hashes,
+the least value, shifted by the weight: the chance that two documents agree in it is the weighted Jaccard similarity of
+their words (the weight of the common ones over that of all; cf. Chum, Philbin and Zisserman 2008, Near duplicate image
+detection, section 3).
 
 The index keeps 64/r bits of each minimum, r of them side by side in a band's key (b-bit minwise hashing, Li and König
 2010): so keys serve twice, whole for finding candidates, and in parts for estimating how much two documents agree.
