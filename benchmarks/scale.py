@@ -35,6 +35,7 @@ Write = Callable[[Path, float], None]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--sizes", type=float, nargs="*", default=[125, 250, 500, 1000], help="corpora, in MB")
+    parser.add_argument("--document-kilobytes", type=float, default=4, help="mean size of a document (default 4)")
     parser.add_argument("--limit-mb", type=float, default=2000, help="memory that a run may hold (default 2000)")
     parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder)")
     parser.add_argument("--until", default="shards", help="the last stage that is run (default: all)")
@@ -60,7 +61,13 @@ def measure_growth(given: argparse.Namespace, folder: Path) -> None:
     runs = {float(size): run for size, run in (json.loads(given.results.read_text()) if kept else {}).items()}
     for size in given.sizes:
         title = f"{size:,.0f} MB"
-        runs[size] = measure(title, folder, lambda at, size=size: write_corpus(at, size), given.limit_mb, given.until)
+        runs[size] = measure(
+            title,
+            folder,
+            lambda at, size=size: write_corpus(at, size, given.document_kilobytes),
+            given.limit_mb,
+            given.until,
+        )
         if given.results:
             given.results.write_text(json.dumps(runs, indent=1))
     runs = dict(sorted(runs.items()))
@@ -113,12 +120,12 @@ def blocks(seed: int = 0) -> Iterator[tuple[memoryview, np.ndarray]]:
         yield memoryview(text.buffers()[2]), np.frombuffer(text.buffers()[1], np.int64)
 
 
-def documents(seed: int = 0) -> Iterator[bytes]:
-    """Endless texts of 4 kB on average, of which some 4 % resemble an earlier one and 2 % repeat one."""
+def documents(seed: int = 0, kilobytes: float = 4) -> Iterator[bytes]:
+    """Endless texts of so many kB on average, of which some 4 % resemble an earlier one and 2 % repeat one."""
     rng = np.random.default_rng(seed)
     earlier: list[bytes] = []
     for data, places in blocks(seed):
-        lengths = np.clip(rng.lognormal(6.1, 0.8, 4 * BLOCK_WORDS // 700), 60, 20_000).astype(np.int64)
+        lengths = np.clip(kilobytes / 4 * rng.lognormal(6.1, 0.8, 4 * BLOCK_WORDS // 700), 60, 20_000).astype(np.int64)
         ends = np.cumsum(lengths)
         ends = ends[ends < BLOCK_WORDS]
         for first, last, fate in zip(np.r_[0, ends[:-1]], ends, rng.random(len(ends)), strict=True):
@@ -131,9 +138,9 @@ def documents(seed: int = 0) -> Iterator[bytes]:
             yield text
 
 
-def write_corpus(folder: Path, megabytes: float) -> None:
-    """Varied documents as JSON lines in files of 16 MB."""
-    left, texts, number = megabytes * 1e6, documents(), 0
+def write_corpus(folder: Path, megabytes: float, kilobytes: float = 4) -> None:
+    """Varied documents of so many kB on average as JSON lines in files of 16 MB."""
+    left, texts, number = megabytes * 1e6, documents(kilobytes=kilobytes), 0
     while left > 0:
         size, target = 0, min(FILE_BYTES, left)
         with (folder / f"part-{number:05d}.jsonl").open("wb") as file:
