@@ -17,11 +17,10 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from tokenizers import pre_tokenizers
 
+from headwater.assets.fitting.bpe.patterns import PATTERNS, symbols_of_bytes
 from headwater.assets.fitting.bpe.table import WordTable, add_word, empty_table, keys_of, mixed, row_of
 from headwater.assets.fitting.bpe.words import Cut, cut_of, learn_class, word_end
-from headwater.assets.fitting.byte_level_bpe import PATTERNS
 from headwater.assets.kernels import compiled
 
 _WINDOW = 128  # bytes of a long word that are merged at once
@@ -62,14 +61,6 @@ class Progress(NamedTuple):
     written: int
     status: int
     number: int
-
-
-def symbols_of_bytes() -> list[str]:
-    """The character by which byte-level tokenizers write each byte (256 of them)."""
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    printable = [byte for byte in range(256) if chr(byte) in alphabet]
-    others = iter(sorted(set(alphabet) - set(map(chr, printable)), key=ord))
-    return [chr(byte) if byte in printable else next(others) for byte in range(256)]
 
 
 @lru_cache(maxsize=8)

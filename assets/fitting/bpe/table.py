@@ -51,12 +51,17 @@ def mixed(value: np.uint64) -> np.uint64:
 def keys_of(data: np.ndarray, at: int, length: int) -> tuple[np.uint64, np.uint64, np.uint64]:
     """(hash, first key, second key) of a word; the keys of a long one are its hash and 0."""
     low, high = two_eights(data, at, length)
-    value = ((low * _SPREAD_LOW) ^ high ^ np.uint64(length)) * _SPREAD
-    value ^= value >> np.uint64(32)
+    value = _short_hash(low, high, np.uint64(length))
     if length <= SHORT:
         return value, low, high
     value = _long_hash(data, at, length, value)
     return value, value, np.uint64(0)
+
+
+@compiled(inline="always")
+def _short_hash(low: np.uint64, high: np.uint64, length: np.uint64) -> np.uint64:
+    value = ((low * _SPREAD_LOW) ^ high ^ length) * _SPREAD
+    return value ^ (value >> np.uint64(32))
 
 
 @compiled()
@@ -120,3 +125,20 @@ def add_word(
         for place in range(length):
             letters[used[1] + place] = data[at + place]
         used[1] += length
+
+
+@compiled()
+def in_more_rows(rows: np.ndarray, size: int) -> np.ndarray:
+    """The same words in a table of `size` numbers, 4 times a power of two."""
+    more, mask = np.zeros(size, np.uint64), np.int64(size - 1) & ~3
+    for old in range(0, len(rows), 4):
+        length = rows[old + 2] & LENGTH
+        if length == 0:
+            continue
+        value = rows[old] if length > SHORT else _short_hash(rows[old], rows[old + 1], length)
+        row = np.int64(value << np.uint64(2)) & mask
+        while more[row + 2] != 0:
+            row = (row + 4) & mask
+        for number in range(4):
+            more[row + number] = rows[old + number]
+    return more

@@ -17,7 +17,7 @@ from numba.core.typing.templates import Signature
 from numba.extending import intrinsic
 from tokenizers import Regex, pre_tokenizers
 
-from headwater.assets.fitting.byte_level_bpe import PATTERNS
+from headwater.assets.fitting.bpe.patterns import PATTERNS
 from headwater.assets.kernels import compiled
 
 OTHER, LETTER, NUMBER, SPACE, NEWLINE, UNKNOWN = range(6)  # classes of characters; NEWLINE is \r and \n
