@@ -118,14 +118,12 @@ def _learned(batches: Iterable[Texts], options: ByteLevelBpeOptions) -> Tokenize
     bytes_of = {symbol: bytes([byte]) for byte, symbol in enumerate(symbols_of_bytes())}
     tokens = list(dict.fromkeys([*options.special_tokens, *sorted(bytes_of)]))
     known = [b"".join(bytes_of[c] for c in token) if bytes_of.keys() >= set(token) else None for token in tokens]
-    merges: dict[tuple[str, str], None] = {}
-    for first, second, made in learn_merges(words, known, options.vocabulary_size, options.min_frequency).tolist():
-        pair = (tokens[first], tokens[second])
-        merges.pop(pair, None)  # its last place counts
-        merges[pair] = None
+    merges = learn_merges(words, known, options.vocabulary_size, options.min_frequency).tolist()
+    for first, second, made in merges:
         if made == len(tokens):
-            tokens.append(pair[0] + pair[1])
-    tokenizer = _tokenizer(models.BPE({token: number for number, token in enumerate(tokens)}, list(merges)), options)
+            tokens.append(tokens[first] + tokens[second])
+    spelled = [(tokens[first], tokens[second]) for first, second, _ in merges]
+    tokenizer = _tokenizer(models.BPE({token: number for number, token in enumerate(tokens)}, spelled), options)
     tokenizer.add_special_tokens(list(options.special_tokens))
     return tokenizer
 

@@ -12,6 +12,7 @@ FIT_MODULES = (
     "tokenizers",
     "word_counts",
     "merge_learning",
+    "waiting_pairs",
     "bpe.patterns",
     "bpe.table",
     "bpe.words",

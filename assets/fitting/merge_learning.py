@@ -5,10 +5,8 @@ one symbol wherever it stands; of pairs seen equally often, the one with the sma
 kept where it arose, so that a merge costs what it changes. Pairs wait in a queue under the count they had when they
 were put there; one that comes to its head with another count by now is put back under that one.
 
-A token can be made by two merges ("ab" + "c", "a" + "bc"), and then its pairs arise a second time, when they wait or
-are merged already. What the trainer makes of that is kept to the letter: a pair waits once for each time it arose, a
-merged pair keeps the count it had, its rank is that of its last turn, and a turn changes those words in which the pair
-arose that time, but all its places in them. (A pair that arose once has no other places than its own.)
+Nothing ever merged across the borders of a token, so its letters alone decide how it came about: each token is made in
+one turn, and no pair arises again after the turn of the later of its two tokens.
 """
 
 # mypy: disable-error-code="arg-type, assignment, return-value, call-arg, var-annotated"
@@ -18,16 +16,24 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from headwater.assets.fitting.bpe.table import SHORT, empty_table, keys_of, mixed, row_of
+from headwater.assets.fitting.bpe.table import SHORT, empty_table, keys_of, row_of
+from headwater.assets.fitting.waiting_pairs import (
+    FREE,
+    PAIRS,
+    WAITING,
+    change_count,
+    in_more_pairs,
+    let_wait,
+    pair_row,
+    sink,
+)
 from headwater.assets.fitting.word_counts import CountedWords
 from headwater.assets.kernels import compiled
 
 _WALL, _INSIDE = -1, -2  # in place of a symbol: between words; a byte that neither begins nor ends a symbol
-_FREE = -1  # in place of a pair
-_AROSE, _AGAIN, _COUNT = 1, 2, 2  # of the number beside a pair: bits (it arose, and again), and where its count begins
-_IDS, _MERGES, _PLACES, _WAITING, _PAIRS = range(5)  # what the state counts
+_IDS, _MERGES, _PLACES = range(2, 5)  # what the state counts, behind the pairs
 _WEIGHT, _TIMES, _NEXT, _ROW = range(4)  # of a neighbour: words' counts, places, the next free one, its pair's row
-_DONE, _FEW_PAIRS, _SHORT_QUEUE, _FEW_NOTES, _FEW_MERGES = range(5)  # why the kernel stopped
+_DONE, _FEW_PAIRS, _SHORT_QUEUE, _FEW_NOTES = range(4)  # why the kernel stopped
 _MOST_BYTES = 1 << 30
 
 
@@ -49,8 +55,7 @@ def learn_merges(words: CountedWords, known: Sequence[bytes | None], size: int, 
         min_frequency: 1 or more.
 
     Returns:
-        int32[merges, 3] in the order in which they were made: two ids, and that of the merged token. A pair may occur
-        more than once; its last place counts.
+        int32[merges, 3] by rank: two ids, and that of the merged token.
     """
     return _Learner(words, known, size, min_frequency).learn()
 
@@ -60,10 +65,9 @@ class _Learner:
 
     `text`: all words with a wall before each and after the last: letters uint8, symbols int32 (a symbol's id at its
     first and its last byte), words int32 (number of the word), and counts int64 of each word.
-    `vocabulary`: rows and used of a table (`table.py`) whose letters are the text's, with an id in each row; bytes of
-    each id, int32.
-    `pairs` int64[2 * a power of two] in open addressing: first id << 32 | second id, then count << 2 | bits.
-    `queue` int64[:, 4], a heap: count, pair, first of its places, number of them.
+    `specials`: rows of a table (`table.py`) of the known tokens of more than one byte, with their ids; its letters are
+    the text's. `lengths` int32: bytes of each id.
+    `pairs`, `queue`: see `waiting_pairs.py`.
     `places` int32: in n bytes fewer than n pairs stand at first, and two arise in each of fewer than n merges.
     `notes` int32[:, 4] of one turn: for each merged place the left neighbour's place, its id, the place, the right
     one's id. `around` int64[2, ids, 4]: left and right neighbours; `touched` int32[2, ids]: which have a row there.
@@ -75,31 +79,30 @@ class _Learner:
         ids = min(max(size, len(known)), len(known) + len(words.letters)) + 1
         self._lengths = np.zeros(ids, np.int32)
         self._lengths[: len(known)] = [len(spelled or b"") for spelled in known]
-        self._table = empty_table(1 << max(4 * ids, 16).bit_length() - 1, 0)
+        self._specials = empty_table(1 << max(4 * len(known), 16).bit_length() - 1, 0).rows
         self._places = np.empty(3 * len(words.letters), np.int32)
-        self._pairs = np.full(1 << 18, _FREE, np.int64)
+        self._pairs = np.full(1 << 18, FREE, np.int64)
         self._queue, self._notes = np.empty((1 << 17, 4), np.int64), np.empty((1 << 16, 4), np.int32)
         self._around, self._touched = np.zeros((2, ids, 4), np.int64), np.empty((2, ids), np.int32)
         self._merges, self._state = np.empty((ids, 3), np.int32), np.zeros(5, np.int64)
 
     def learn(self) -> np.ndarray:
+        """See :func:`learn_merges`."""
         letters, symbols, words, counts = self._text
         self._state[_IDS] = len(self._known)
-        _know(letters, len(symbols), *self._table, self._lengths[: len(self._known)])
+        _know(letters, len(symbols), self._specials, self._lengths[: len(self._known)])
         _find_pairs(letters, symbols, words, counts, self._pairs, self._queue, self._places, self._state)
         status = -1
         while status != _DONE:
-            tables = (self._table.rows, self._table.used, self._lengths, self._pairs, self._queue, self._places)
+            tables = (self._specials, self._lengths, self._pairs, self._queue, self._places)
             turn = (self._notes, self._around, self._touched, self._merges, self._state)
             status = _learn(letters, symbols, words, counts, *tables, *turn, *self._limits)
             if status == _FEW_PAIRS:
-                self._pairs = _in_more_pairs(self._pairs)
+                self._pairs = in_more_pairs(self._pairs)
             elif status == _SHORT_QUEUE:
-                self._queue = _longer(self._queue)
+                self._queue = np.concatenate([self._queue, np.empty_like(self._queue)])
             elif status == _FEW_NOTES:
                 self._notes = np.empty((2 * len(self._notes), 4), np.int32)
-            elif status == _FEW_MERGES:
-                self._merges = _longer(self._merges)
         return self._merges[: self._state[_MERGES]].copy()
 
 
@@ -115,12 +118,6 @@ def _laid_out(words: CountedWords, known: Sequence[bytes | None]) -> tuple[np.nd
     symbols, numbers = np.empty(cells, np.int32), np.empty(cells, np.int32)
     _lay_out(words.letters, words.starts, byte_ids, letters, symbols, numbers)
     return letters, symbols, numbers, words.counts
-
-
-def _longer(rows: np.ndarray) -> np.ndarray:
-    longer = np.empty((2 * len(rows), rows.shape[1]), rows.dtype)
-    longer[: len(rows)] = rows
-    return longer
 
 
 @compiled()
@@ -143,28 +140,28 @@ def _lay_out(
 
 
 @compiled()
-def _know(
-    letters: np.ndarray, at: int, rows: np.ndarray, unused: np.ndarray, used: np.ndarray, lengths: np.ndarray
-) -> None:
-    """Put the known tokens of more than one byte, which stand one after the other, into the vocabulary's table."""
+def _know(letters: np.ndarray, at: int, rows: np.ndarray, lengths: np.ndarray) -> None:
+    """Put the known tokens of more than one byte, whose letters follow each other from `at` on, into their table."""
     for number in range(len(lengths)):
-        if lengths[number] > 1:
-            _number_of(letters, at, lengths[number], rows, used, number)
-        at += lengths[number]
+        length = lengths[number]
+        if length > 1:
+            keys = keys_of(letters, at, length)
+            row = row_of(rows, letters, letters, at, length, keys)
+            rows[row], rows[row + 1], rows[row + 2] = keys[1], keys[2], np.uint64(length)
+            if length > SHORT:
+                rows[row + 1] = np.uint64(at)
+            rows[row + 3] = np.uint64(number)
+        at += length
 
 
 @compiled()
-def _number_of(letters: np.ndarray, at: int, length: int, rows: np.ndarray, used: np.ndarray, number: int) -> np.int64:
-    """The id of the token that these letters spell; if there is none, they get this `number`."""
-    keys = keys_of(letters, at, length)
-    row = row_of(rows, letters, letters, at, length, keys)
-    if rows[row + 2] == 0:
-        rows[row], rows[row + 1], rows[row + 2] = keys[1], keys[2], np.uint64(length)
-        if length > SHORT:
-            rows[row + 1] = np.uint64(at)
-        rows[row + 3] = np.uint64(number)
-        used[0] += 1
-    return np.int64(rows[row + 3])
+def _number_of(letters: np.ndarray, at: int, length: int, rows: np.ndarray, state: np.ndarray) -> np.int64:
+    """The id of the known token that these letters spell, or the next free one."""
+    row = row_of(rows, letters, letters, at, length, keys_of(letters, at, length))
+    if rows[row + 2]:
+        return np.int64(rows[row + 3])
+    state[_IDS] += 1
+    return state[_IDS] - 1
 
 
 @compiled()
@@ -197,82 +194,8 @@ def _find_pairs(
     for pair in range(1 << 16):
         if weights[pair] > 0:
             at = places[begins[pair]]
-            row = _change(pairs, state, symbols[at], symbols[at + 1], weights[pair])
-            _wait(pairs, row, queue, state, begins[pair], nexts[pair] - begins[pair])
-
-
-@compiled()
-def _row(pairs: np.ndarray, pair: int) -> np.int64:
-    """Where the row of a pair begins, or the free one where it belongs."""
-    mask = np.int64(len(pairs) - 1) & ~1
-    row = np.int64(mixed(np.uint64(pair)) << np.uint64(1)) & mask
-    while pairs[row] != pair and pairs[row] != _FREE:
-        row = (row + 2) & mask
-    return row
-
-
-@compiled()
-def _change(pairs: np.ndarray, state: np.ndarray, first: int, second: int, weight: int) -> np.int64:
-    """Add to the count of a pair, which may be a new one; returns its row."""
-    pair = np.int64(first) << 32 | np.int64(second)
-    row = _row(pairs, pair)
-    if pairs[row] == _FREE:
-        pairs[row], pairs[row + 1] = pair, 0
-        state[_PAIRS] += 1
-    pairs[row + 1] += np.int64(weight) << _COUNT
-    return row
-
-
-@compiled()
-def _in_more_pairs(pairs: np.ndarray) -> np.ndarray:
-    more = np.empty(2 * len(pairs), np.int64)  # (np.full would load numba's compiler of NumPy)
-    for number in range(len(more)):
-        more[number] = _FREE
-    for old in range(0, len(pairs), 2):
-        if pairs[old] != _FREE:
-            row = _row(more, pairs[old])
-            more[row], more[row + 1] = pairs[old], pairs[old + 1]
-    return more
-
-
-@compiled()
-def _wait(pairs: np.ndarray, row: int, queue: np.ndarray, state: np.ndarray, begin: int, times: int) -> None:
-    """Put a pair that arose at some places into the queue, unless it stands nowhere any longer."""
-    count = pairs[row + 1] >> _COUNT
-    if count <= 0:
-        return
-    pairs[row + 1] |= _AGAIN if pairs[row + 1] & _AROSE else _AROSE
-    pair, place = pairs[row], state[_WAITING]
-    state[_WAITING] += 1
-    while place > 0:
-        above = (place - 1) >> 1
-        if queue[above, 0] > count or (queue[above, 0] == count and queue[above, 1] <= pair):
-            break
-        queue[place] = queue[above]
-        place = above
-    queue[place, 0], queue[place, 1], queue[place, 2], queue[place, 3] = count, pair, begin, times
-
-
-@compiled()
-def _sink(queue: np.ndarray, waiting: int) -> None:
-    """Bring the head of the queue to its place; what takes the head comes before all others."""
-    count, pair, begin, times = queue[0, 0], queue[0, 1], queue[0, 2], queue[0, 3]
-    place = np.int64(0)
-    while True:
-        below = 2 * place + 1
-        if below >= waiting:
-            break
-        other = below + 1
-        if other < waiting and (
-            queue[other, 0] > queue[below, 0]
-            or (queue[other, 0] == queue[below, 0] and queue[other, 1] < queue[below, 1])
-        ):
-            below = other
-        if count > queue[below, 0] or (count == queue[below, 0] and pair <= queue[below, 1]):
-            break
-        queue[place] = queue[below]
-        place = below
-    queue[place, 0], queue[place, 1], queue[place, 2], queue[place, 3] = count, pair, begin, times
+            row = change_count(pairs, state, symbols[at], symbols[at + 1], weights[pair])
+            let_wait(pairs, row, queue, state, begins[pair], nexts[pair] - begins[pair])
 
 
 @compiled()
@@ -281,8 +204,7 @@ def _learn(
     symbols: np.ndarray,
     words: np.ndarray,
     counts: np.ndarray,
-    rows: np.ndarray,
-    used: np.ndarray,
+    specials: np.ndarray,
     lengths: np.ndarray,
     pairs: np.ndarray,
     queue: np.ndarray,
@@ -296,104 +218,67 @@ def _learn(
     min_frequency: int,
 ) -> int:
     """Merge until all is done or the caller must make something larger: the status."""
-    while state[_IDS] < size and state[_WAITING] > 0:
-        row = _row(pairs, queue[0, 1])
-        count = pairs[row + 1] >> _COUNT
+    while state[_IDS] < size and state[WAITING] > 0:
+        count = pairs[pair_row(pairs, queue[0, 1]) + 1]
         if queue[0, 0] != count:
             queue[0, 0] = count
-            _sink(queue, state[_WAITING])
+            sink(queue, state[WAITING])
             continue
         if count < min_frequency:
             break
-        whole = bool(pairs[row + 1] & _AGAIN)
-        begin, times = queue[0, 2], queue[0, 3]
-        most = min(count, len(symbols)) if whole else times
-        status = _lacking(most, len(pairs), len(queue), len(notes), len(merges), state)
+        pair, begin, times = queue[0, 1], queue[0, 2], queue[0, 3]
+        status = _lacking(times, len(pairs), len(queue), len(notes), state)
         if status != _DONE:
             return status
-        first, second = queue[0, 1] >> 32, queue[0, 1] & 0xFFFFFFFF
-        state[_WAITING] -= 1
-        queue[0] = queue[state[_WAITING]]
-        _sink(queue, state[_WAITING])
+        state[WAITING] -= 1
+        queue[0] = queue[state[WAITING]]
+        sink(queue, state[WAITING])
+        first, second = pair >> 32, pair & 0xFFFFFFFF
         length = lengths[first] + lengths[second]
-        made = _number_of(letters, places[begin], length, rows, used, state[_IDS])
-        if made == state[_IDS]:
-            state[_IDS] += 1
+        made = _number_of(letters, places[begin], length, specials, state)
         lengths[made] = length
-        merges[state[_MERGES], 0], merges[state[_MERGES], 1], merges[state[_MERGES], 2] = first, second, made
+        merge = merges[state[_MERGES]]
+        merge[0], merge[1], merge[2] = first, second, made
         state[_MERGES] += 1
-        turn = places[begin : begin + times]
-        if whole:
-            noted = _merge_words(turn, symbols, lengths, first, second, made, notes)
-        else:
-            noted = _merge_places(turn, symbols, lengths, first, second, made, notes)
-        _settle(noted, notes, words, counts, first, second, made, pairs, queue, places, around, touched, state)
+        noted = _merge(places[begin : begin + times], symbols, lengths, first, second, made, notes)
+        _settle(notes[:noted], words, counts, first, second, made, pairs, queue, places, around, touched, state)
     return _DONE
 
 
 @compiled()
-def _lacking(most: int, pairs: int, queue: int, notes: int, merges: int, state: np.ndarray) -> int:
-    """What has too little room for a turn with at most `most` merged places, or _DONE: nothing."""
-    new = 2 * min(most, state[_IDS] + 1) + 2
-    if 2 * (state[_PAIRS] + new) > pairs >> 1:
+def _lacking(times: int, pairs: int, queue: int, notes: int, state: np.ndarray) -> int:
+    """What has too little room for the turn of a pair with so many places, or _DONE: nothing."""
+    new = 2 * min(times, state[_IDS] + 1)
+    if 2 * (state[PAIRS] + new) > pairs >> 1:
         return _FEW_PAIRS
-    if state[_WAITING] + new > queue:
+    if state[WAITING] + new > queue:
         return _SHORT_QUEUE
-    if most > notes:
-        return _FEW_NOTES
-    return _FEW_MERGES if state[_MERGES] >= merges else _DONE
+    return _FEW_NOTES if times > notes else _DONE
 
 
 @compiled()
-def _merge_places(
+def _merge(
     turn: np.ndarray, symbols: np.ndarray, lengths: np.ndarray, first: int, second: int, made: int, notes: np.ndarray
 ) -> np.int64:
-    """Merge a pair at those of its places where it still stands; returns the number of notes."""
-    noted, step = np.int64(0), lengths[first]
+    """Merge a pair at those of its places where it still stands, and note what stands beside it.
+
+    Places ascend within a word, so that of places that overlap ("aaa") the left one is merged. Returns the number of
+    notes.
+    """
+    noted, step, length = np.int64(0), lengths[first], lengths[made]
     for at in turn:
         if symbols[at] == first and symbols[at + step] == second:
-            _join(at, symbols, lengths, first, second, made, notes[noted])
+            before, after = symbols[at - 1], symbols[at + length]
+            symbols[at + step - 1] = symbols[at + step] = _INSIDE
+            symbols[at] = symbols[at + length - 1] = made
+            note = notes[noted]
+            note[0], note[1], note[2], note[3] = at - lengths[before] if before >= 0 else 0, before, at, after
             noted += 1
     return noted
 
 
 @compiled()
-def _merge_words(
-    turn: np.ndarray, symbols: np.ndarray, lengths: np.ndarray, first: int, second: int, made: int, notes: np.ndarray
-) -> np.int64:
-    """Merge a pair wherever it stands in the words of its places; returns the number of notes."""
-    noted, step = np.int64(0), lengths[first]
-    start, stop = np.int64(0), np.int64(0)
-    for place in turn:
-        if start <= place < stop:
-            continue
-        start = np.int64(place)
-        while symbols[start - 1] != _WALL:
-            start -= 1
-        stop = start
-        while symbols[stop] != _WALL:
-            if symbols[stop] == first and symbols[stop + step] == second:
-                _join(stop, symbols, lengths, first, second, made, notes[noted])
-                noted += 1
-            stop += lengths[symbols[stop]]
-    return noted
-
-
-@compiled(inline="always")
-def _join(
-    at: int, symbols: np.ndarray, lengths: np.ndarray, first: int, second: int, made: int, note: np.ndarray
-) -> None:
-    """Make two symbols one, and note what stands beside it."""
-    middle, end = at + lengths[first], at + lengths[first] + lengths[second]
-    before, after = symbols[at - 1], symbols[end]
-    symbols[middle - 1] = symbols[middle] = _INSIDE
-    symbols[at] = symbols[end - 1] = made
-    note[0], note[1], note[2], note[3] = at - lengths[before], before, at, after
-
-
-@compiled()
 def _settle(
-    noted: int,
     notes: np.ndarray,
     words: np.ndarray,
     counts: np.ndarray,
@@ -409,26 +294,20 @@ def _settle(
 ) -> None:
     """Change the counts of the pairs that went and came in a turn, and let those that came wait with their places."""
     left, right = around[0], around[1]
-    lefts, rights = _sum_up(notes[:noted], words, counts, left, right, touched, made)
+    lefts, rights = _sum_up(notes, words, counts, left, right, touched)
     for index in range(lefts):
         other = touched[0, index]
-        _change(pairs, state, other, first, -left[other, _WEIGHT])
-        left[other, _ROW] = _change(pairs, state, other, made, left[other, _WEIGHT])
+        change_count(pairs, state, other, first, -left[other, _WEIGHT])
+        left[other, _ROW] = change_count(pairs, state, other, made, left[other, _WEIGHT])
         left[other, _NEXT] = state[_PLACES]
         state[_PLACES] += left[other, _TIMES]
     for index in range(rights):
         other = touched[1, index]
-        _change(pairs, state, second, other, -right[other, _WEIGHT])
-        right[other, _ROW] = _change(pairs, state, made, other, right[other, _WEIGHT])
+        change_count(pairs, state, second, other, -right[other, _WEIGHT])
+        right[other, _ROW] = change_count(pairs, state, made, other, right[other, _WEIGHT])
         right[other, _NEXT] = state[_PLACES]
         state[_PLACES] += right[other, _TIMES]
-    _note_places(notes[:noted], left, right, places)
-    if left[made, _TIMES] and right[made, _TIMES]:
-        # One pair that arose on either side: its places adjoin, but out of their order, so that all of their words
-        # must be gone through in its turn, as if it had arisen twice.
-        pairs[left[made, _ROW] + 1] |= _AROSE
-        left[made, _TIMES] += right[made, _TIMES]
-        left[made, _NEXT], right[made, _TIMES] = right[made, _NEXT], 0
+    _note_places(notes, left, right, places)
     _let_wait(left, touched[0, :lefts], pairs, queue, state)
     _let_wait(right, touched[1, :rights], pairs, queue, state)
 
@@ -441,7 +320,6 @@ def _sum_up(
     left: np.ndarray,
     right: np.ndarray,
     touched: np.ndarray,
-    made: int,
 ) -> tuple[np.int64, np.int64]:
     """Sum the counts of words by the neighbours noted; returns how many different ones there are on either side."""
     lefts, rights = np.int64(0), np.int64(0)
@@ -460,23 +338,7 @@ def _sum_up(
                 rights += 1
             right[after, _WEIGHT] += weight
             right[after, _TIMES] += 1
-    if left[made, _TIMES] and right[made, _TIMES]:  # the last on the left and the first on the right: places adjoin
-        _swap(touched[0], _index(touched[0], made), lefts - 1)
-        _swap(touched[1], _index(touched[1], made), 0)
     return lefts, rights
-
-
-@compiled()
-def _index(values: np.ndarray, value: int) -> np.int64:
-    place = np.int64(0)
-    while values[place] != value:
-        place += 1
-    return place
-
-
-@compiled()
-def _swap(values: np.ndarray, one: int, other: int) -> None:
-    values[one], values[other] = values[other], values[one]
 
 
 @compiled()
@@ -495,7 +357,6 @@ def _note_places(notes: np.ndarray, left: np.ndarray, right: np.ndarray, places:
 @compiled()
 def _let_wait(side: np.ndarray, touched: np.ndarray, pairs: np.ndarray, queue: np.ndarray, state: np.ndarray) -> None:
     for other in touched:
-        if side[other, _TIMES]:
-            begin = side[other, _NEXT] - side[other, _TIMES]
-            _wait(pairs, side[other, _ROW], queue, state, begin, side[other, _TIMES])
+        begin = side[other, _NEXT] - side[other, _TIMES]
+        let_wait(pairs, side[other, _ROW], queue, state, begin, side[other, _TIMES])
         side[other, _WEIGHT] = side[other, _TIMES] = 0

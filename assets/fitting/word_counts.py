@@ -23,7 +23,7 @@ _DONE, _TABLE_FULL, _LETTERS_FULL, _UNKNOWN = range(4)
 
 
 class CountedWords(NamedTuple):
-    """Distinct words in no order that matters: word n is `letters[starts[n]:starts[n + 1]]` and stood `counts[n]` times.
+    """Distinct words in no order that matters: word n, `letters[starts[n]:starts[n + 1]]`, stood `counts[n]` times.
 
     `letters` uint8[bytes], `starts` int64[words + 1], `counts` int64[words].
     """
