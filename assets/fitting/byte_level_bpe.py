@@ -78,7 +78,7 @@ def fit_byte_level_bpe(texts: Iterable[str] | Iterable[Texts], options: ByteLeve
     """
     batches = _in_batches(texts)
     first = list(islice(batches, 1))
-    learn = _learned if all(_agree(texts, options) for texts in first) else _trained
+    learn = _learned if all(_agree(texts, options) for texts in first) else fit_by_library
     tokenizer = learn(chain(first, batches), options)
     return check_tokenizer(tokenizer.to_str(), options.end_of_text, options.pad, "the fitted tokenizer")
 
@@ -104,7 +104,7 @@ def _agree(texts: Texts, options: ByteLevelBpeOptions) -> bool:
     """Whether the library's trainer, of whatever version it is, gives the same on the beginning of the first texts."""
     beginnings = pc.utf8_slice_codeunits(texts.slice(0, _PROBED), 0, _PROBED_CHARACTERS)
     few = options.model_copy(update={"vocabulary_size": BYTE_SYMBOLS + len(options.special_tokens) + _PROBED_MERGES})
-    return _learned([beginnings], few).to_str() == _trained([beginnings], few).to_str()
+    return _learned([beginnings], few).to_str() == fit_by_library([beginnings], few).to_str()
 
 
 def _learned(batches: Iterable[Texts], options: ByteLevelBpeOptions) -> Tokenizer:
@@ -128,7 +128,7 @@ def _learned(batches: Iterable[Texts], options: ByteLevelBpeOptions) -> Tokenize
     return tokenizer
 
 
-def _trained(batches: Iterable[Texts], options: ByteLevelBpeOptions) -> Tokenizer:
+def fit_by_library(batches: Iterable[Texts], options: ByteLevelBpeOptions) -> Tokenizer:
     """The same by the library's trainer: the reference, and what stands in where the two differ."""
     tokenizer = _tokenizer(models.BPE(), options)
     trainer = trainers.BpeTrainer(

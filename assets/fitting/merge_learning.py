@@ -22,6 +22,7 @@ from headwater.assets.fitting.waiting_pairs import (
     PAIRS,
     WAITING,
     change_count,
+    copy_row,
     in_more_pairs,
     let_wait,
     pair_row,
@@ -143,11 +144,10 @@ def _lay_out(
 def _know(letters: np.ndarray, at: int, rows: np.ndarray, lengths: np.ndarray) -> None:
     """Put the known tokens of more than one byte, whose letters follow each other from `at` on, into their table."""
     for number in range(len(lengths)):
-        length = lengths[number]
+        length = np.int64(lengths[number])
         if length > 1:
-            keys = keys_of(letters, at, length)
-            row = row_of(rows, letters, letters, at, length, keys)
-            rows[row], rows[row + 1], rows[row + 2] = keys[1], keys[2], np.uint64(length)
+            row, low, high = _special_row(letters, at, length, rows)
+            rows[row], rows[row + 1], rows[row + 2] = low, high, np.uint64(length)
             if length > SHORT:
                 rows[row + 1] = np.uint64(at)
             rows[row + 3] = np.uint64(number)
@@ -155,9 +155,16 @@ def _know(letters: np.ndarray, at: int, rows: np.ndarray, lengths: np.ndarray) -
 
 
 @compiled()
+def _special_row(letters: np.ndarray, at: int, length: int, rows: np.ndarray) -> tuple[np.int64, np.uint64, np.uint64]:
+    """(where the row of a known token begins, or the free one where it belongs; both of its keys)."""
+    keys = keys_of(letters, at, length)
+    return row_of(rows, letters, letters, at, length, keys), keys[1], keys[2]
+
+
+@compiled()
 def _number_of(letters: np.ndarray, at: int, length: int, rows: np.ndarray, state: np.ndarray) -> np.int64:
     """The id of the known token that these letters spell, or the next free one."""
-    row = row_of(rows, letters, letters, at, length, keys_of(letters, at, length))
+    row = _special_row(letters, at, length, rows)[0]
     if rows[row + 2]:
         return np.int64(rows[row + 3])
     state[_IDS] += 1
@@ -231,11 +238,11 @@ def _learn(
         if status != _DONE:
             return status
         state[WAITING] -= 1
-        queue[0] = queue[state[WAITING]]
+        copy_row(queue, state[WAITING], 0)
         sink(queue, state[WAITING])
         first, second = pair >> 32, pair & 0xFFFFFFFF
         length = lengths[first] + lengths[second]
-        made = _number_of(letters, places[begin], length, specials, state)
+        made = _number_of(letters, np.int64(places[begin]), np.int64(length), specials, state)
         lengths[made] = length
         merge = merges[state[_MERGES]]
         merge[0], merge[1], merge[2] = first, second, made

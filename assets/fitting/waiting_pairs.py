@@ -53,6 +53,13 @@ def in_more_pairs(pairs: np.ndarray) -> np.ndarray:
 
 
 @compiled()
+def copy_row(queue: np.ndarray, source: int, target: int) -> None:
+    """Copy a row of the queue over another one (number by number: numba takes seconds to compile it for slices)."""
+    for number in range(4):
+        queue[target, number] = queue[source, number]
+
+
+@compiled()
 def let_wait(pairs: np.ndarray, row: int, queue: np.ndarray, state: np.ndarray, begin: int, times: int) -> None:
     """Put a pair that arose at some places into the queue, unless it stands nowhere any longer."""
     pair, count, place = pairs[row], pairs[row + 1], state[WAITING]
@@ -63,7 +70,7 @@ def let_wait(pairs: np.ndarray, row: int, queue: np.ndarray, state: np.ndarray, 
         above = (place - 1) >> 1
         if queue[above, 0] > count or (queue[above, 0] == count and queue[above, 1] <= pair):
             break
-        queue[place] = queue[above]
+        copy_row(queue, above, place)
         place = above
     queue[place, 0], queue[place, 1], queue[place, 2], queue[place, 3] = count, pair, begin, times
 
@@ -85,6 +92,6 @@ def sink(queue: np.ndarray, waiting: int) -> None:
             below = other
         if count > queue[below, 0] or (count == queue[below, 0] and pair <= queue[below, 1]):
             break
-        queue[place] = queue[below]
+        copy_row(queue, below, place)
         place = below
     queue[place, 0], queue[place, 1], queue[place, 2], queue[place, 3] = count, pair, begin, times

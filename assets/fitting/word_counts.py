@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from headwater.assets.fitting.bpe.table import LENGTH, SHORT, add_word, empty_table, in_more_rows, keys_of, row_of
+from headwater.assets.fitting.bpe.table import SHORT, add_word, empty_table, in_more_rows, keys_of, row_of
 from headwater.assets.fitting.bpe.words import cut_of, learn_class, word_end
 from headwater.assets.kernels import compiled
 
@@ -67,11 +67,14 @@ class WordCounter:
         """All words met so far."""
         rows = self._table.rows.reshape(-1, 4)
         rows = rows[rows[:, 2] > 0]
-        starts = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum(rows[:, 2] & LENGTH, out=starts[1:])
-        letters = np.empty(starts[-1], np.uint8)
-        _spell(rows, self._table.letters, starts, letters)
-        return CountedWords(letters, starts, rows[:, 3].astype(np.int64))
+        is_long = rows[:, 2] > SHORT
+        short, long = rows[~is_long], rows[is_long]
+        long = long[np.argsort(long[:, 1])]  # their letters follow each other in the table
+        in_word = np.arange(SHORT) < short[:, 2, np.newaxis].astype(np.int64)
+        letters = short[:, :2].astype("<u8").view(np.uint8)[in_word]
+        lengths, counts = np.concatenate([short[:, 2:], long[:, 2:]]).astype(np.int64).T
+        kept = self._table.letters[: self._table.used[1]]
+        return CountedWords(np.concatenate([letters, kept]), np.cumsum(np.r_[0, lengths]), counts.copy())
 
 
 def _beginnings(data: np.ndarray, offsets: np.ndarray, most: int) -> np.ndarray:
@@ -120,16 +123,3 @@ def _count_words(
             at = end
         text, at = text + 1, -1
     return text, at, _DONE, 0
-
-
-@compiled()
-def _spell(rows: np.ndarray, kept: np.ndarray, starts: np.ndarray, letters: np.ndarray) -> None:
-    """Write the words of the rows of a table one after the other."""
-    for word in range(len(rows)):
-        start, length = starts[word], starts[word + 1] - starts[word]
-        if length > SHORT:
-            place = np.int64(rows[word, 1])
-            letters[start : start + length] = kept[place : place + length]
-        else:
-            for byte in range(length):
-                letters[start + byte] = (rows[word, byte >> 3] >> np.uint64(8 * (byte & 7))) & np.uint64(0xFF)

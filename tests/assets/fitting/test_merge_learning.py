@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from headwater.assets.fitting import byte_level_bpe, merge_learning
 from headwater.assets.fitting.bpe.patterns import PATTERNS
-from headwater.assets.fitting.byte_level_bpe import _learned, _trained, fit_byte_level_bpe
+from headwater.assets.fitting.byte_level_bpe import _learned, fit_by_library, fit_byte_level_bpe
 from headwater.assets.fitting.merge_learning import learn_merges
 from headwater.assets.fitting.options import ByteLevelBpeOptions
 from headwater.assets.fitting.word_counts import CountedWords
@@ -67,7 +67,7 @@ def both(texts, **options):
     """(ours, theirs), as tokenizer.json."""
     declared = ByteLevelBpeOptions(**options)
     batch = pa.array(texts, pa.large_string())
-    return _learned([batch], declared).to_str(), _trained([batch], declared).to_str()
+    return _learned([batch], declared).to_str(), fit_by_library([batch], declared).to_str()
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
