@@ -13,6 +13,7 @@ FIT_MODULES = (
     "word_counts",
     "merge_learning",
     "waiting_pairs",
+    "bpe.machine",
     "bpe.patterns",
     "bpe.table",
     "bpe.words",

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from headwater.assets.fitting.bpe.table import SHORT, add_word, empty_table, in_more_rows, keys_of, row_of
-from headwater.assets.fitting.bpe.words import cut_of, learn_class, word_end
+from headwater.assets.fitting.bpe.table import AHEAD, SHORT, add_word, empty_table, in_more_rows, look_ahead, row_of
+from headwater.assets.fitting.bpe.words import cut_of, learn_class
 from headwater.assets.kernels import compiled
 
 _ROWS = 1 << 16
@@ -51,8 +51,9 @@ class WordCounter:
     def add_bytes(self, data: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> None:
         """Count the words of the texts `data[starts[n]:stops[n]]`, whole UTF-8 each."""
         text, at, status = 0, -1, -1
+        ahead = np.empty(AHEAD, np.int64), np.empty((AHEAD, 3), np.uint64)
         while status != _DONE:
-            arguments = (data, starts, stops, *self._cut, *self._table, text, at)
+            arguments = (data, starts, stops, *self._cut, *self._table, *ahead, text, at)
             text, at, status, number = _count_words(*arguments)
             if status == _UNKNOWN:
                 learn_class(self._cut, number)
@@ -88,7 +89,7 @@ def _beginnings(data: np.ndarray, offsets: np.ndarray, most: int) -> np.ndarray:
     return stops
 
 
-@compiled()
+@compiled(allocates=False)
 def _count_words(
     data: np.ndarray,
     starts: np.ndarray,
@@ -98,6 +99,8 @@ def _count_words(
     rows: np.ndarray,
     letters: np.ndarray,
     used: np.ndarray,
+    ends: np.ndarray,
+    keys: np.ndarray,
     text: int,
     at: int,
 ) -> tuple[int, int, int, int]:
@@ -107,19 +110,19 @@ def _count_words(
             at = starts[text]
         stop = stops[text]
         while at < stop:
-            end = word_end(data, at, stop, classes, digits)
-            if end < 0:
-                return text, at, _UNKNOWN, -1 - end
-            length = end - at
-            keys = keys_of(data, at, length)
-            row = row_of(rows, letters, data, at, length, keys)
-            if rows[row + 2] == 0:
-                if 8 * used[0] >= len(rows):
-                    return text, at, _TABLE_FULL, 0
-                if length > SHORT and used[1] + length > len(letters):
-                    return text, at, _LETTERS_FULL, length
-                add_word(rows, letters, used, row, data, at, length, keys)
-            rows[row + 3] += np.uint64(1)
-            at = end
+            ahead = look_ahead(data, at, stop, classes, digits, rows, ends, keys)
+            if ahead < 0:
+                return text, at, _UNKNOWN, -1 - ahead
+            for word in range(ahead):
+                length, key = ends[word] - at, (keys[word, 0], keys[word, 1], keys[word, 2])
+                row = row_of(rows, letters, data, at, length, key)
+                if rows[row + 2] == 0:
+                    if 8 * used[0] >= len(rows):
+                        return text, at, _TABLE_FULL, 0
+                    if length > SHORT and used[1] + length > len(letters):
+                        return text, at, _LETTERS_FULL, length
+                    add_word(rows, letters, used, row, data, at, length, key)
+                rows[row + 3] += np.uint64(1)
+                at = ends[word]
         text, at = text + 1, -1
     return text, at, _DONE, 0
