@@ -121,7 +121,7 @@ def _laid_out(words: CountedWords, known: Sequence[bytes | None]) -> tuple[np.nd
     return letters, symbols, numbers, words.counts
 
 
-@compiled()
+@compiled(allocates=False)
 def _lay_out(
     given: np.ndarray,
     starts: np.ndarray,
@@ -140,7 +140,7 @@ def _lay_out(
     symbols[at], words[at] = _WALL, 0
 
 
-@compiled()
+@compiled(allocates=False)
 def _know(letters: np.ndarray, at: int, rows: np.ndarray, lengths: np.ndarray) -> None:
     """Put the known tokens of more than one byte, whose letters follow each other from `at` on, into their table."""
     for number in range(len(lengths)):
@@ -154,14 +154,14 @@ def _know(letters: np.ndarray, at: int, rows: np.ndarray, lengths: np.ndarray) -
         at += length
 
 
-@compiled()
+@compiled(allocates=False)
 def _special_row(letters: np.ndarray, at: int, length: int, rows: np.ndarray) -> tuple[np.int64, np.uint64, np.uint64]:
     """(where the row of a known token begins, or the free one where it belongs; both of its keys)."""
     keys = keys_of(letters, at, length)
     return row_of(rows, letters, letters, at, length, keys), keys[1], keys[2]
 
 
-@compiled()
+@compiled(allocates=False)
 def _number_of(letters: np.ndarray, at: int, length: int, rows: np.ndarray, state: np.ndarray) -> np.int64:
     """The id of the known token that these letters spell, or the next free one."""
     row = _special_row(letters, at, length, rows)[0]
@@ -205,7 +205,7 @@ def _find_pairs(
             let_wait(pairs, row, queue, state, begins[pair], nexts[pair] - begins[pair])
 
 
-@compiled()
+@compiled(allocates=False)
 def _learn(
     letters: np.ndarray,
     symbols: np.ndarray,
@@ -252,7 +252,7 @@ def _learn(
     return _DONE
 
 
-@compiled()
+@compiled(allocates=False)
 def _lacking(times: int, pairs: int, queue: int, notes: int, state: np.ndarray) -> int:
     """What has too little room for the turn of a pair with so many places, or _DONE: nothing."""
     new = 2 * min(times, state[_IDS] + 1)
@@ -263,7 +263,7 @@ def _lacking(times: int, pairs: int, queue: int, notes: int, state: np.ndarray) 
     return _FEW_NOTES if times > notes else _DONE
 
 
-@compiled()
+@compiled(allocates=False)
 def _merge(
     turn: np.ndarray, symbols: np.ndarray, lengths: np.ndarray, first: int, second: int, made: int, notes: np.ndarray
 ) -> np.int64:
@@ -284,7 +284,7 @@ def _merge(
     return noted
 
 
-@compiled()
+@compiled(allocates=False)
 def _settle(
     notes: np.ndarray,
     words: np.ndarray,
@@ -319,7 +319,7 @@ def _settle(
     _let_wait(right, touched[1, :rights], pairs, queue, state)
 
 
-@compiled()
+@compiled(allocates=False)
 def _sum_up(
     notes: np.ndarray,
     words: np.ndarray,
@@ -348,7 +348,7 @@ def _sum_up(
     return lefts, rights
 
 
-@compiled()
+@compiled(allocates=False)
 def _note_places(notes: np.ndarray, left: np.ndarray, right: np.ndarray, places: np.ndarray) -> None:
     """Write the places of the pairs that arose: with the left neighbour where that begins, else where the merge is."""
     for note in range(len(notes)):
@@ -361,7 +361,7 @@ def _note_places(notes: np.ndarray, left: np.ndarray, right: np.ndarray, places:
             right[after, _NEXT] += 1
 
 
-@compiled()
+@compiled(allocates=False)
 def _let_wait(side: np.ndarray, touched: np.ndarray, pairs: np.ndarray, queue: np.ndarray, state: np.ndarray) -> None:
     for other in touched:
         begin = side[other, _NEXT] - side[other, _TIMES]

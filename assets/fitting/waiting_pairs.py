@@ -18,7 +18,7 @@ FREE = -1  # in place of a pair
 PAIRS, WAITING = range(2)  # of the state
 
 
-@compiled()
+@compiled(allocates=False)
 def pair_row(pairs: np.ndarray, pair: int) -> np.int64:
     """Where the row of a pair begins, or the free one where it belongs."""
     mask = np.int64(len(pairs) - 1) & ~1
@@ -28,7 +28,7 @@ def pair_row(pairs: np.ndarray, pair: int) -> np.int64:
     return row
 
 
-@compiled()
+@compiled(allocates=False)
 def change_count(pairs: np.ndarray, state: np.ndarray, first: int, second: int, weight: int) -> np.int64:
     """Add to the count of a pair, which may be a new one; returns its row."""
     pair = np.int64(first) << 32 | np.int64(second)
@@ -52,14 +52,14 @@ def in_more_pairs(pairs: np.ndarray) -> np.ndarray:
     return more
 
 
-@compiled()
+@compiled(allocates=False)
 def copy_row(queue: np.ndarray, source: int, target: int) -> None:
     """Copy a row of the queue over another one (number by number: numba takes seconds to compile it for slices)."""
     for number in range(4):
         queue[target, number] = queue[source, number]
 
 
-@compiled()
+@compiled(allocates=False)
 def let_wait(pairs: np.ndarray, row: int, queue: np.ndarray, state: np.ndarray, begin: int, times: int) -> None:
     """Put a pair that arose at some places into the queue, unless it stands nowhere any longer."""
     pair, count, place = pairs[row], pairs[row + 1], state[WAITING]
@@ -75,7 +75,7 @@ def let_wait(pairs: np.ndarray, row: int, queue: np.ndarray, state: np.ndarray, 
     queue[place, 0], queue[place, 1], queue[place, 2], queue[place, 3] = count, pair, begin, times
 
 
-@compiled()
+@compiled(allocates=False)
 def sink(queue: np.ndarray, waiting: int) -> None:
     """Bring the head of the queue to its place; what takes the head comes before all others."""
     count, pair, begin, times = queue[0, 0], queue[0, 1], queue[0, 2], queue[0, 3]

@@ -74,7 +74,7 @@ def _long_hash(data: np.ndarray, at: int, length: int, value: np.uint64) -> np.u
     return value
 
 
-@compiled(allocates=False, forceinline=True)
+@compiled(allocates=False)
 def look_ahead(
     data: np.ndarray,
     at: int,

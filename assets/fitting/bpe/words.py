@@ -52,11 +52,13 @@ def learn_class(cut: Cut, point: int) -> None:
     points = np.array([n for n in range(first, min(first + _BLOCK, 0x110000)) if n not in _SURROGATES])
     text = "".join(map(chr, points))
     found = np.zeros(len(points), np.uint8)
-    for kind, expression in ((LETTER, r"\p{L}"), (NUMBER, r"\p{N}"), (SPACE, r"\s"), (NEWLINE, r"[\r\n]")):
+    for kind, expression in ((LETTER, r"\p{L}"), (NUMBER, r"\p{N}"), (SPACE, r"\s")):
         found[_matches(text, expression)] = kind
-    for number, letter in enumerate(_CONTRACTED, 1):
-        alike = f"(?i:{letter})" if cut.digits else letter
-        found[_matches(text, alike)] |= number << _SHIFT
+    found[np.isin(points, [ord("\r"), ord("\n")])] = NEWLINE
+    alike = "(?i:%s)" if cut.digits else "%s"
+    if len(_matches(text, alike % f"[{_CONTRACTED}]")):  # few blocks have any: asking for each letter takes longest
+        for number, letter in enumerate(_CONTRACTED, 1):
+            found[_matches(text, alike % letter)] |= number << _SHIFT
     leads = ((found == OTHER) | (found == SPACE)) & (points != ord("'")) if cut.digits else points == ord(" ")
     found[leads] |= 1 << _LEADS
     cut.classes[points] = found
