@@ -9,14 +9,12 @@ a drop is *right* when it is the first of a planted pair.
 import json
 import statistics
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import duplicate_finders
-import psutil
 import pyarrow as pa
 from common import (
     Benchmark,
@@ -27,6 +25,7 @@ from common import (
     corpus,
     measured,
     median,
+    peak_growth,
     prepare_peer_corpus,
     run,
     times,
@@ -98,7 +97,7 @@ def _speed(tool: Tool, folder: Path) -> Result:
     few, given = tool.takes(_few()), tool.takes(documents)
     with measured() as kernels:
         tool.dropped(few)
-    with _peak_growth() as memory, measured() as cost:
+    with peak_growth() as memory, measured() as cost:
         dropped = tool.dropped(given)
     cost["cpu"] /= tool.share
     return cost | memory | {"dropped": len(dropped), "kernels": kernels["cpu"]}
@@ -108,19 +107,6 @@ def _few() -> pa.Table:
     """A text, a copy and a near-duplicate: enough to take every kernel into use and every library's parts."""
     text = " ".join(map(str, range(60)))
     return pa.table({"doc_id": ["0", "1", "2"], "text": pa.array([text, text, f"{text} more"], pa.large_string())})
-
-
-@contextmanager
-def _peak_growth() -> Iterator[Result]:
-    """Fills in `growth_mb`: how far memory rose in the block above what was held before (as at its end, off Linux)."""
-    found: Result = {}
-    held, reset = psutil.Process().memory_info().rss, Path("/proc/self/clear_refs")
-    if reset.exists():
-        reset.write_text("5")  # the high-water mark starts anew
-    yield found
-    status = Path("/proc/self/status").read_text() if reset.exists() else ""
-    marks = [int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:")]
-    found["growth_mb"] = ((marks or [psutil.Process().memory_info().rss])[0] - held) / 1e6
 
 
 def _labels(tool: Tool, folder: Path) -> Result:

@@ -25,6 +25,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import psutil
 from corpora import PEER_MEGABYTES, Result, corpus, prepare_corpus, prepare_peer_corpus, told
 
 from headwater.assets.markdown import markdown_table
@@ -110,6 +111,19 @@ def cpu_seconds() -> float:
     """User and system seconds of this process and of its children that have ended."""
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+@contextmanager
+def peak_growth() -> Iterator[Result]:
+    """Fills in `growth_mb`: how far memory rose in the block above what was held before (as at its end, off Linux)."""
+    found: Result = {}
+    held, reset = psutil.Process().memory_info().rss, Path("/proc/self/clear_refs")
+    if reset.exists():
+        reset.write_text("5")  # the high-water mark starts anew
+    yield found
+    status = Path("/proc/self/status").read_text() if reset.exists() else ""
+    marks = [int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:")]
+    found["growth_mb"] = ((marks or [psutil.Process().memory_info().rss])[0] - held) / 1e6
 
 
 def run(benchmark: Benchmark) -> None:

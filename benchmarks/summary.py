@@ -18,7 +18,7 @@ from headwater.assets.markdown import markdown_table
 from headwater.assets.plots import BLUE, FAINT, INK, VERMILION
 
 # In the order in which data flows; others follow.
-ORDER = ("deduplication", "curation", "fitting", "tokenization", "shards", "loader", "whole_path")
+ORDER = ("deduplication", "curation", "tokenizer_training", "tokenization", "shards", "loader", "whole_path")
 _PICTURE = Path("images") / "performance.svg"
 
 

@@ -171,13 +171,16 @@ def kept_ledger(view: CorpusView, columns: list[str]) -> pa.Table:
     return ledger.select(["doc_id", *columns]).filter(pa.array(mask))
 
 
-def texts_of(view: CorpusView, rows: list[Rows], wanted: set[str]) -> Iterator[tuple[str, str]]:
-    """(doc_id, text) of the wanted documents in table order, reading only chunks that hold one."""
+def tables_of(view: CorpusView, rows: list[Rows], wanted: set[str]) -> Iterator[pa.Table]:
+    """Columns doc_id and text of the wanted documents in table order, reading only chunks that hold one."""
     for chunk in rows:
         ids = view.kept(chunk, columns=(), text=False)["doc_id"].to_pylist()
-        if wanted.isdisjoint(ids):
-            continue
-        table = view.kept(chunk, columns=())
-        keep = np.array([doc_id in wanted for doc_id in ids], dtype=bool)
-        chosen = table.filter(pa.array(keep))
-        yield from zip(chosen["doc_id"].to_pylist(), chosen["text"].to_pylist(), strict=True)
+        if not wanted.isdisjoint(ids):
+            keep = np.array([doc_id in wanted for doc_id in ids], dtype=bool)
+            yield view.kept(chunk, columns=()).filter(pa.array(keep))
+
+
+def texts_of(view: CorpusView, rows: list[Rows], wanted: set[str]) -> Iterator[tuple[str, str]]:
+    """(doc_id, text) of the same documents."""
+    for table in tables_of(view, rows, wanted):
+        yield from zip(table["doc_id"].to_pylist(), table["text"].to_pylist(), strict=True)

@@ -7,29 +7,27 @@ Sennrich et al. 2016 (arXiv 1508.07909) for the merges, Radford et al. 2019 (GPT
 
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
+from itertools import chain, islice
 from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-from headwater.assets.fitting.options import ByteLevelBpeOptions
+from headwater.assets.fitting.bpe.patterns import PATTERNS, symbols_of_bytes
+from headwater.assets.fitting.merge_learning import can_be_learned, learn_merges
+from headwater.assets.fitting.options import BYTE_SYMBOLS, ByteLevelBpeOptions
 from headwater.assets.fitting.tokenizers import FittedTokenizer, check_tokenizer
+from headwater.assets.fitting.word_counts import WordCounter
 
 DocIds: TypeAlias = Sequence[str] | pa.ChunkedArray
+Texts: TypeAlias = pa.StringArray | pa.LargeStringArray | pa.ChunkedArray
 
 _MEGABYTE = 1_000_000
 _AT_ONCE = 1 << 16
-_WORDS = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-
-# What a word is, by the name a declaration gives it. Each pattern cuts a whole text into adjoining pieces.
-PATTERNS: dict[str, str] = {
-    "gpt2": r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
-    "digits_of_three": _WORDS % "{1,3}",
-    "single_digits": _WORDS % "",
-}
+_BATCH = 1 << 22  # characters
+_PROBED, _PROBED_CHARACTERS, _PROBED_MERGES = 32, 1_000, 128
 
 
 def sample_order(doc_ids: DocIds, seed: int) -> np.ndarray:
@@ -69,13 +67,84 @@ def draw_sample(doc_ids: DocIds, sizes: np.ndarray, options: ByteLevelBpeOptions
     return order[before < options.sample_megabytes * _MEGABYTE]
 
 
-def fit_byte_level_bpe(texts: Iterable[str], options: ByteLevelBpeOptions) -> FittedTokenizer:
-    """Learn the merges from `texts` (the documents of `draw_sample`, in its order).
+def fit_byte_level_bpe(texts: Iterable[str] | Iterable[Texts], options: ByteLevelBpeOptions) -> FittedTokenizer:
+    """Learn the merges from the documents of `draw_sample`, in any order: text by text, or as batches of texts.
 
-    A small sample gives fewer entries than `vocabulary_size`. Raises ValueError when a special token is also a word
-    that the sample would learn.
+    A small sample gives fewer entries than `vocabulary_size`. Memory is that of the sample's distinct words (see
+    `word_counts` and `merge_learning`), beyond one batch of its texts.
+
+    Raises:
+        ValueError: a special token is also a word that the sample would learn, or the sample is too large.
     """
-    tokenizer = Tokenizer(models.BPE())
+    batches = _in_batches(texts)
+    first = list(islice(batches, 1))
+    learn = _learned if all(_agree(texts, options) for texts in first) else fit_by_library
+    tokenizer = learn(chain(first, batches), options)
+    return check_tokenizer(tokenizer.to_str(), options.end_of_text, options.pad, "the fitted tokenizer")
+
+
+def _in_batches(texts: Iterable[str] | Iterable[Texts]) -> Iterator[Texts]:
+    """Texts as Arrow arrays, some megabytes each where they came one by one."""
+    waiting: list[str] = []
+    size = 0
+    for text in texts:
+        if not isinstance(text, str):
+            yield text
+            continue
+        waiting.append(text)
+        size += len(text)
+        if size >= _BATCH:
+            yield pa.array(waiting, pa.large_string())
+            waiting, size = [], 0
+    if waiting:
+        yield pa.array(waiting, pa.large_string())
+
+
+def _agree(texts: Texts, options: ByteLevelBpeOptions) -> bool:
+    """Whether the library's trainer, of whatever version it is, gives the same on the beginning of the first texts."""
+    beginnings = pc.utf8_slice_codeunits(texts.slice(0, _PROBED), 0, _PROBED_CHARACTERS)
+    few = options.model_copy(update={"vocabulary_size": BYTE_SYMBOLS + len(options.special_tokens) + _PROBED_MERGES})
+    return _learned([beginnings], few).to_str() == fit_by_library([beginnings], few).to_str()
+
+
+def _learned(batches: Iterable[Texts], options: ByteLevelBpeOptions) -> Tokenizer:
+    """The tokenizer by the compiled counter and learner."""
+    counter = WordCounter(options.pattern)
+    for batch in batches:
+        counter.add(batch, int(options.document_megabytes * _MEGABYTE))
+    words = counter.counted()
+    if not can_be_learned(words):
+        raise ValueError("the sample has too many distinct words for one fit: lower `sample_megabytes`")
+    bytes_of = {symbol: bytes([byte]) for byte, symbol in enumerate(symbols_of_bytes())}
+    tokens = list(dict.fromkeys([*options.special_tokens, *sorted(bytes_of)]))
+    known = [b"".join(bytes_of[c] for c in token) if bytes_of.keys() >= set(token) else None for token in tokens]
+    merges = learn_merges(words, known, options.vocabulary_size, options.min_frequency).tolist()
+    for first, second, made in merges:
+        if made == len(tokens):
+            tokens.append(tokens[first] + tokens[second])
+    spelled = [(tokens[first], tokens[second]) for first, second, _ in merges]
+    tokenizer = _tokenizer(models.BPE({token: number for number, token in enumerate(tokens)}, spelled), options)
+    tokenizer.add_special_tokens(list(options.special_tokens))
+    return tokenizer
+
+
+def fit_by_library(batches: Iterable[Texts], options: ByteLevelBpeOptions) -> Tokenizer:
+    """The same by the library's trainer: the reference, and what stands in where the two differ."""
+    tokenizer = _tokenizer(models.BPE(), options)
+    trainer = trainers.BpeTrainer(
+        vocab_size=options.vocabulary_size,
+        min_frequency=options.min_frequency,
+        special_tokens=list(options.special_tokens),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    texts = (text for batch in batches for text in batch.to_pylist())
+    tokenizer.train_from_iterator(_beginnings(texts, int(options.document_megabytes * _MEGABYTE)), trainer)
+    return tokenizer
+
+
+def _tokenizer(model: models.Model, options: ByteLevelBpeOptions) -> Tokenizer:
+    tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(PATTERNS[options.pattern]), behavior="isolated"),
@@ -84,15 +153,7 @@ def fit_byte_level_bpe(texts: Iterable[str], options: ByteLevelBpeOptions) -> Fi
     )
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
-    trainer = trainers.BpeTrainer(
-        vocab_size=options.vocabulary_size,
-        min_frequency=options.min_frequency,
-        special_tokens=list(options.special_tokens),
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(_beginnings(texts, int(options.document_megabytes * _MEGABYTE)), trainer)
-    return check_tokenizer(tokenizer.to_str(), options.end_of_text, options.pad, "the fitted tokenizer")
+    return tokenizer
 
 
 def _beginnings(texts: Iterable[str], size: int) -> Iterator[str]:

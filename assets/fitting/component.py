@@ -6,6 +6,19 @@ from headwater.assets.component import StageComponent
 from headwater.assets.fitting.declaration import FitOptions, FitStageOptions
 from headwater.assets.stages import Stage
 
+# What decides a tokenizer; how texts are encoded by it is left out.
+FIT_MODULES = (
+    "byte_level_bpe",
+    "tokenizers",
+    "word_counts",
+    "merge_learning",
+    "waiting_pairs",
+    "bpe.machine",
+    "bpe.patterns",
+    "bpe.table",
+    "bpe.words",
+)
+
 
 class Fit(StageComponent):
     """Fits a tokenizer on the training documents of a corpus, or takes one's own `tokenizer.json`."""
@@ -27,7 +40,7 @@ class Fit(StageComponent):
                 hold="headwater.assets.fitting.hold:hold_tokenizer",
                 inputs={"corpus": f"{options.corpus}/deduplicated"},
                 outside="headwater.assets.fitting.stage:file_fingerprint",
-                modules=("headwater.assets.fitting.byte_level_bpe", "headwater.assets.fitting.tokenizers"),
+                modules=tuple(f"headwater.assets.fitting.{name}" for name in FIT_MODULES),
                 libraries=("tokenizers",),
                 pipeline=pipeline,
                 description=options.description or "The tokenizer, as `tokenizer.json` that any library reads.",

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from headwater.assets.context import StageContext, StageError
-from headwater.assets.corpus.view import kept_ledger, open_corpus, texts_of
+from headwater.assets.corpus.view import kept_ledger, open_corpus, tables_of
 from headwater.assets.fitting.byte_level_bpe import draw_sample, fit_byte_level_bpe
 from headwater.assets.fitting.declaration import FitStageOptions
 from headwater.assets.fitting.drift import measured_at_fit
@@ -96,10 +96,10 @@ def _fit(context: StageContext, options: ByteLevelBpeOptions) -> tuple[FittedTok
     megabytes = train["bytes"].to_numpy()[drawn].sum() / 1e6
     with context.progress(len(chosen), "documents") as bar:
 
-        def texts() -> Iterator[str]:
-            for _, text in texts_of(view, rows, chosen):
-                bar.advance(1, note="reading the sample, then merging")
-                yield text
+        def texts() -> Iterator[pa.ChunkedArray]:
+            for table in tables_of(view, rows, chosen):
+                yield table["text"]
+                bar.advance(table.num_rows, note="reading the sample, then merging")
 
         fitted = fit_byte_level_bpe(texts(), options)
     metrics = {"origin": "fitted", "sample_documents": len(chosen), "sample_megabytes": round(float(megabytes), 3)}

@@ -47,11 +47,7 @@ def encode_batch(tokenizer: FittedTokenizer, documents: pa.Table) -> pa.Table:
     if texts.null_count:
         row = pc.index(texts.is_null(), True).as_py()
         raise ValueError(f"document {documents.column('doc_id')[row]} has no text: drop it before tokenization")
-    kind = token_type(tokenizer.vocabulary_size)
-    encoder = _agreeing_encoder(tokenizer, texts)
-    values, offsets = (
-        _encode_all(tokenizer, texts, kind) if encoder is None else _compiled(encoder, tokenizer, texts, kind)
-    )
+    values, offsets = _encoded(tokenizer, texts)
     _refuse_special_ids(tokenizer, values, offsets, documents)
     columns = [
         documents.column("doc_id").combine_chunks().cast(pa.string()),
@@ -59,6 +55,17 @@ def encode_batch(tokenizer: FittedTokenizer, documents: pa.Table) -> pa.Table:
         pc.binary_length(texts).combine_chunks().cast(pa.int64()),
     ]
     return pa.table(columns, schema=tokens_schema(tokenizer.vocabulary_size))
+
+
+def token_count(tokenizer: FittedTokenizer, texts: pa.ChunkedArray) -> int:
+    """How many tokens the texts have, without end-of-text tokens, whatever they spell."""
+    return len(_encoded(tokenizer, texts)[0]) - len(texts)
+
+
+def _encoded(tokenizer: FittedTokenizer, texts: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """(ids of all texts, each led by the end-of-text token; where each begins)."""
+    kind, encoder = token_type(tokenizer.vocabulary_size), _agreeing_encoder(tokenizer, texts)
+    return _encode_all(tokenizer, texts, kind) if encoder is None else _compiled(encoder, tokenizer, texts, kind)
 
 
 def _agreeing_encoder(tokenizer: FittedTokenizer, texts: pa.ChunkedArray) -> CompiledEncoder | None:
@@ -92,7 +99,8 @@ def _compiled(
         values, starts = encoder.encode(data, offsets, tokenizer.end_of_text_id, kind)
         parts.append(values)
         lengths.append(np.diff(starts))
-    return np.concatenate(parts), np.cumsum(np.concatenate(lengths))
+    # Most batches are of one chunk, whose ids are taken over as they are.
+    return parts[1] if len(parts) == 2 else np.concatenate(parts), np.cumsum(np.concatenate(lengths))
 
 
 def _encode_all(tokenizer: FittedTokenizer, texts: pa.ChunkedArray, kind: np.dtype) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from headwater.assets.fitting.byte_level_bpe import PATTERNS
+from headwater.assets.fitting.bpe.patterns import PATTERNS
 
 _BOUNDARY = re.compile(
     r"(?<=[A-Za-zÀ-ÖØ-öø-ÿΑ-ΡΣ-ωА-яぁ-ゖァ-ヺ一-鿋가-힣])(?=[\x00-@\[-`{-\x7f])"  # a letter, then no letter

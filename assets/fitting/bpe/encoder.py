@@ -17,19 +17,27 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from tokenizers import pre_tokenizers
 
-from headwater.assets.fitting.bpe.table import WordTable, add_word, empty_table, keys_of, mixed, row_of
-from headwater.assets.fitting.bpe.words import Cut, cut_of, learn_class, word_end
-from headwater.assets.fitting.byte_level_bpe import PATTERNS
+from headwater.assets.fitting.bpe.machine import store
+from headwater.assets.fitting.bpe.patterns import PATTERNS, symbols_of_bytes
+from headwater.assets.fitting.bpe.table import (
+    AHEAD,
+    add_word,
+    empty_table,
+    in_more_rows,
+    look_ahead,
+    mixed,
+    row_of,
+)
+from headwater.assets.fitting.bpe.words import Cut, cut_of, learn_class
 from headwater.assets.kernels import compiled
 
 _WINDOW = 128  # bytes of a long word that are merged at once
 _KEPT = 128  # bytes of a word that is worth keeping
 _WORDS = 1 << 20  # rows of the table, 32 bytes each; it is emptied when half of them are taken
 _LETTERS = _IDS = 1 << 24
-_ROOM = 1 << 20  # ids that one call of the kernel writes
-_DONE, _NO_ROOM, _TABLE_FULL, _UNKNOWN = range(4)
+_PACKED = 4  # ids in eight bytes, at most
+_DONE, _TABLE_FULL, _UNKNOWN, _NARROW = range(4)
 _NO_MERGE = np.int32(2**31 - 1)
 _ORDINARY_MODEL: dict[str, Any] = {
     "dropout": None,
@@ -62,14 +70,6 @@ class Progress(NamedTuple):
     written: int
     status: int
     number: int
-
-
-def symbols_of_bytes() -> list[str]:
-    """The character by which byte-level tokenizers write each byte (256 of them)."""
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    printable = [byte for byte in range(256) if chr(byte) in alphabet]
-    others = iter(sorted(set(alphabet) - set(map(chr, printable)), key=ord))
-    return [chr(byte) if byte in printable else next(others) for byte in range(256)]
 
 
 @lru_cache(maxsize=8)
@@ -136,7 +136,8 @@ def _tabulated(byte_ids: np.ndarray, ids: np.ndarray, lengths: np.ndarray) -> Me
 def _spells_all(merges: Merges, vocabulary: dict[str, int], symbols: list[str]) -> bool:
     """Whether the merges make every word of the vocabulary that bytes can spell into its own token."""
     bytes_of = {symbol: byte for byte, symbol in enumerate(symbols)}
-    out, scratch = np.empty(max(map(len, vocabulary)), np.uint32), np.empty((2, _WINDOW), np.int32)
+    longest = max(map(len, vocabulary))
+    out, scratch = np.empty(longest, np.uint32), np.empty((2, 2 * max(longest, _WINDOW)), np.int32)
     for word, number in vocabulary.items():
         if all(symbol in bytes_of for symbol in word):
             data = np.array([bytes_of[symbol] for symbol in word], np.uint8)
@@ -167,30 +168,32 @@ class CompiledEncoder:
         self, data: np.ndarray, offsets: np.ndarray, lead: int, kind: np.dtype
     ) -> tuple[np.ndarray, np.ndarray]:
         starts = np.zeros(len(offsets), np.int64)
-        room = np.empty(min(_ROOM, int(offsets[-1] - offsets[0]) + len(offsets) + 1), kind)
-        parts, total = [], 0
-        state = Progress(0, -1, 0, _NO_ROOM, 0)
+        # There are never more ids than bytes and leads; what is not written of this takes no memory.
+        out = np.empty(int(offsets[-1] - offsets[0]) + len(offsets) + _PACKED, kind)
+        scratch = np.empty((2, _WINDOW), np.int32)
+        ahead = np.empty(AHEAD, np.int64), np.empty((AHEAD, 3), np.uint64)
+        state = Progress(0, -1, 0, -1, 0)
         while state.status != _DONE:
-            arguments = (data, offsets, lead, *self._cut, *self._table, self._ids, self._used_ids, *self._merges)
-            state = Progress(*_encode_words(*arguments, state.text, state.at, room, state.written, total, starts))
+            known = (*self._cut, *self._table, self._ids, self._used_ids, *self._merges)
+            place = (state.text, state.at, out, state.written, starts)
+            state = Progress(*_encode_words(data, offsets, lead, *known, *place, scratch, *ahead))
             if state.status == _TABLE_FULL:
                 self._make_room()
             elif state.status == _UNKNOWN:
                 learn_class(self._cut, state.number)
-            else:
-                parts.append(room[: state.written].copy())
-                total += state.written
-                state = state._replace(written=0)
-                if state.number > len(room):
-                    room = np.empty(state.number, kind)
-        starts[-1] = total
-        return np.concatenate(parts), starts
+            elif state.status == _NARROW:
+                scratch = np.empty((2, 2 * scratch.shape[1]), np.int32)
+        starts[-1] = state.written
+        return out[: state.written], starts
 
     def _make_room(self) -> None:
         """A larger table, or the same one emptied: which words are frequent changes from text to text."""
-        size = len(self._table.rows) // 4
-        self._table = WordTable(*empty_table(min(4 * size, _WORDS), 0)._replace(letters=self._table.letters))
-        self._used_ids[0] = 0
+        rows, letters, _ = self._table
+        if self._table.is_full and len(rows) < 4 * _WORDS:
+            self._table = self._table._replace(rows=in_more_rows(rows, 4 * len(rows)))
+        else:
+            self._table = empty_table(len(rows) // 4, 0)._replace(letters=letters)
+            self._used_ids[0] = 0
 
 
 def compiled_encoder(tokenizer_json: str) -> CompiledEncoder | None:
@@ -199,7 +202,7 @@ def compiled_encoder(tokenizer_json: str) -> CompiledEncoder | None:
     return None if pattern is None or merges is None else CompiledEncoder(merges, cut_of(pattern))
 
 
-@compiled()
+@compiled(allocates=False)
 def _fill(pairs: np.ndarray, ranks: np.ndarray, keys: np.ndarray) -> None:
     mask = len(pairs) - 1
     for rank in range(len(keys)):
@@ -209,7 +212,7 @@ def _fill(pairs: np.ndarray, ranks: np.ndarray, keys: np.ndarray) -> None:
         pairs[slot], ranks[slot] = keys[rank], rank
 
 
-@compiled()
+@compiled(allocates=False)
 def _rank(pairs: np.ndarray, ranks: np.ndarray, first: int, second: int) -> np.int32:
     """The rank of the merge of two ids, or `_NO_MERGE`."""
     key = np.uint64(first) << np.uint64(32) | np.uint64(second)
@@ -220,7 +223,7 @@ def _rank(pairs: np.ndarray, ranks: np.ndarray, first: int, second: int) -> np.i
     return ranks[slot]
 
 
-@compiled()
+@compiled(allocates=False)
 def _merge_window(
     data: np.ndarray,
     start: int,
@@ -258,7 +261,7 @@ def _merge_window(
     return count
 
 
-@compiled()
+@compiled(allocates=False)
 def _merge_word(
     data: np.ndarray,
     at: int,
@@ -272,7 +275,7 @@ def _merge_word(
     out: np.ndarray,
     written: int,
 ) -> np.int64:
-    """Write the ids of a word from `out[written]` on and return where they end."""
+    """Write the ids of a word from `out[written]` on and return where they end; -1 where `scratch` is too narrow."""
     start, expected, limit, filled = at, np.int32(-1), _WINDOW, np.int64(written)
     while True:
         stop = min(start + limit, end)
@@ -285,7 +288,8 @@ def _merge_word(
             return filled + count
         if not fits or count == 1:  # the window saw too little: begin again with a larger one
             limit *= 2
-            scratch = np.empty((2, limit), np.int32)
+            if limit > scratch.shape[1]:
+                return np.int64(-1)
             start, expected, filled = at, np.int32(-1), np.int64(written)
             continue
         kept, seen = 0, 0
@@ -296,7 +300,7 @@ def _merge_word(
         start, expected, filled = start + seen, symbols[kept], filled + kept
 
 
-@compiled()
+@compiled(allocates=False)
 def _encode_words(
     data: np.ndarray,
     offsets: np.ndarray,
@@ -317,70 +321,72 @@ def _encode_words(
     at: int,
     out: np.ndarray,
     written: int,
-    total: int,
     starts: np.ndarray,
+    scratch: np.ndarray,
+    ends: np.ndarray,
+    keys: np.ndarray,
 ) -> tuple[int, int, int, int, int]:
     """Encode from where an earlier call stopped, until all is done or the caller must act: a `Progress`."""
-    scratch = np.empty((2, _WINDOW), np.int32)
     while text < len(offsets) - 1:
         if at < 0:
-            if written == len(out):
-                return text, at, written, _NO_ROOM, 0
-            starts[text] = total + written
+            starts[text] = written
             out[written] = lead
             written, at = written + 1, offsets[text]
         stop = offsets[text + 1]
         while at < stop:
-            end = word_end(data, at, stop, classes, digits)
-            if end < 0:
-                return text, at, written, _UNKNOWN, -1 - end
-            length = end - at
-            if written + length >= len(out):  # one more, for `_recall`
-                return text, at, written, _NO_ROOM, length + 1
-            if length > _KEPT:
-                written = _merge_word(data, at, end, byte_ids, pairs, ranks, merged, lengths, scratch, out, written)
+            ahead = look_ahead(data, at, stop, classes, digits, rows, ends, keys)
+            if ahead < 0:
+                return text, at, written, _UNKNOWN, -1 - ahead
+            for word in range(ahead):
+                end = ends[word]
+                length = end - at
+                if length > _KEPT:
+                    after = _merge_word(data, at, end, byte_ids, pairs, ranks, merged, lengths, scratch, out, written)
+                    if after < 0:
+                        return text, at, written, _NARROW, 0
+                    written, at = after, end
+                    continue
+                key = (keys[word, 0], keys[word, 1], keys[word, 2])
+                row = row_of(rows, letters, data, at, length, key)
+                if rows[row + 2] == 0:
+                    if 8 * used[0] >= len(rows) or used[1] + length > len(letters) or used_ids[0] + length > len(ids):
+                        return text, at, written, _TABLE_FULL, 0
+                    add_word(rows, letters, used, row, data, at, length, key)
+                    after = _merge_word(data, at, end, byte_ids, pairs, ranks, merged, lengths, scratch, out, written)
+                    _keep(rows, row, ids, used_ids, out, written, after)
+                    written = after
+                else:
+                    written = _recall(rows, row, ids, out, written)
                 at = end
-                continue
-            keys = keys_of(data, at, length)
-            row = row_of(rows, letters, data, at, length, keys)
-            if rows[row + 2] == 0:
-                if 8 * used[0] >= len(rows) or used[1] + length > len(letters) or used_ids[0] + length > len(ids):
-                    return text, at, written, _TABLE_FULL, 0
-                add_word(rows, letters, used, row, data, at, length, keys)
-                after = _merge_word(data, at, end, byte_ids, pairs, ranks, merged, lengths, scratch, out, written)
-                _keep(rows, row, ids, used_ids, out, written, after)
-                written = after
-            else:
-                written = _recall(rows, row, ids, out, written)
-            at = end
         text, at = text + 1, -1
     return text, at, written, _DONE, 0
 
 
-@compiled()
+@compiled(allocates=False)
 def _keep(
     rows: np.ndarray, row: int, ids: np.ndarray, used_ids: np.ndarray, out: np.ndarray, start: int, stop: int
 ) -> None:
-    """Note a word's ids in its row: up to two of them themselves, of more the place where they lie."""
+    """Note a word's ids in its row: themselves if they fit into eight bytes, else the place where they lie."""
     count = stop - start
     rows[row + 2] |= np.uint64(count) << np.uint64(32)
-    if count > 2:
+    if count * out.itemsize > 8:
         rows[row + 3] = np.uint64(used_ids[0])
         for place in range(count):
             ids[used_ids[0] + place] = out[start + place]
         used_ids[0] += count
     else:
-        rows[row + 3] = np.uint64(out[start]) | np.uint64(out[stop - 1]) << np.uint64(32)
+        rows[row + 3] = 0
+        for place in range(count):
+            rows[row + 3] |= np.uint64(out[start + place]) << np.uint64(8 * out.itemsize * place)
 
 
-@compiled(inline="always")
+@compiled(allocates=False, forceinline=True)
 def _recall(rows: np.ndarray, row: int, ids: np.ndarray, out: np.ndarray, written: int) -> np.int64:
-    """Write the ids of a word met before; returns where they end. At least two are written."""
+    """Write the ids of a word met before; returns where they end. At least eight bytes are written."""
     count, value = np.int64(rows[row + 2] >> np.uint64(32)), rows[row + 3]
-    if count > 2:
+    if count * out.itemsize > 8:
         for place in range(count):
             out[written + place] = ids[np.int64(value) + place]
     else:
-        out[written] = value & np.uint64(0xFFFFFFFF)
-        out[written + 1] = value >> np.uint64(32)
+        store(out, written, value)
     return np.int64(written + count)

@@ -13,9 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from headwater.assets.fitting.bpe.words import two_eights
+from headwater.assets.fitting.bpe.machine import prefetch
+from headwater.assets.fitting.bpe.words import two_eights, word_end
 from headwater.assets.kernels import compiled
 
+AHEAD = 64  # words
 SHORT = 16  # bytes of a word that stands in its row
 LENGTH = np.uint64(0xFFFFFFFF)
 _SPREAD_LOW, _SPREAD = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
@@ -39,7 +41,7 @@ def empty_table(rows: int, letters: int) -> WordTable:
     return WordTable(np.zeros(4 * rows, np.uint64), np.empty(letters, np.uint8), np.zeros(2, np.int64))
 
 
-@compiled(inline="always")
+@compiled(allocates=False, forceinline=True)
 def mixed(value: np.uint64) -> np.uint64:
     """Spread a number over all 64 bits (finaliser of SplitMix64: Steele, Lea and Flood 2014)."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -47,19 +49,24 @@ def mixed(value: np.uint64) -> np.uint64:
     return value ^ (value >> np.uint64(31))
 
 
-@compiled(inline="always")
+@compiled(allocates=False, forceinline=True)
 def keys_of(data: np.ndarray, at: int, length: int) -> tuple[np.uint64, np.uint64, np.uint64]:
     """(hash, first key, second key) of a word; the keys of a long one are its hash and 0."""
     low, high = two_eights(data, at, length)
-    value = ((low * _SPREAD_LOW) ^ high ^ np.uint64(length)) * _SPREAD
-    value ^= value >> np.uint64(32)
+    value = _short_hash(low, high, np.uint64(length))
     if length <= SHORT:
         return value, low, high
     value = _long_hash(data, at, length, value)
     return value, value, np.uint64(0)
 
 
-@compiled()
+@compiled(allocates=False, forceinline=True)
+def _short_hash(low: np.uint64, high: np.uint64, length: np.uint64) -> np.uint64:
+    value = ((low * _SPREAD_LOW) ^ high ^ length) * _SPREAD
+    return value ^ (value >> np.uint64(32))
+
+
+@compiled(allocates=False)
 def _long_hash(data: np.ndarray, at: int, length: int, value: np.uint64) -> np.uint64:
     for place in range(SHORT, length, SHORT):
         low, high = two_eights(data, at + place, length - place)
@@ -67,7 +74,37 @@ def _long_hash(data: np.ndarray, at: int, length: int, value: np.uint64) -> np.u
     return value
 
 
-@compiled(inline="always")
+@compiled(allocates=False)
+def look_ahead(
+    data: np.ndarray,
+    at: int,
+    stop: int,
+    classes: np.ndarray,
+    digits: int,
+    rows: np.ndarray,
+    ends: np.ndarray,
+    keys: np.ndarray,
+) -> np.int64:
+    """Cut the next words of a text, and have their rows brought near: a processor reads many of them at the same time.
+
+    Writes to `ends` int64[AHEAD] where they end, to `keys` uint64[AHEAD, 3] their keys. Returns how many they are;
+    -1 - a code point that is unknown, if the first word has it.
+    """
+    mask = np.int64(len(rows) - 1) & ~3
+    for word in range(len(ends)):
+        end = word_end(data, at, stop, classes, digits)
+        if end < 0:
+            return np.int64(word) if word else end
+        value, low, high = keys_of(data, at, end - at)
+        prefetch(rows, np.int64(value << np.uint64(2)) & mask)
+        ends[word], keys[word, 0], keys[word, 1], keys[word, 2] = end, value, low, high
+        at = end
+        if at == stop:
+            return np.int64(word + 1)
+    return np.int64(len(ends))
+
+
+@compiled(allocates=False, forceinline=True)
 def row_of(
     rows: np.ndarray,
     letters: np.ndarray,
@@ -93,7 +130,7 @@ def row_of(
         row = (row + 4) & mask
 
 
-@compiled()
+@compiled(allocates=False)
 def _same(letters: np.ndarray, place: int, data: np.ndarray, at: int, length: int) -> bool:
     same = 0
     while same < length and letters[place + same] == data[at + same]:
@@ -101,7 +138,7 @@ def _same(letters: np.ndarray, place: int, data: np.ndarray, at: int, length: in
     return same == length
 
 
-@compiled()
+@compiled(allocates=False)
 def add_word(
     rows: np.ndarray,
     letters: np.ndarray,
@@ -120,3 +157,20 @@ def add_word(
         for place in range(length):
             letters[used[1] + place] = data[at + place]
         used[1] += length
+
+
+@compiled()
+def in_more_rows(rows: np.ndarray, size: int) -> np.ndarray:
+    """The same words in a table of `size` numbers, 4 times a power of two."""
+    more, mask = np.zeros(size, np.uint64), np.int64(size - 1) & ~3
+    for old in range(0, len(rows), 4):
+        length = rows[old + 2] & LENGTH
+        if length == 0:
+            continue
+        value = rows[old] if length > SHORT else _short_hash(rows[old], rows[old + 1], length)
+        row = np.int64(value << np.uint64(2)) & mask
+        while more[row + 2] != 0:
+            row = (row + 4) & mask
+        for number in range(4):
+            more[row + number] = rows[old + number]
+    return more

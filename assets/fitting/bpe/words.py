@@ -8,16 +8,13 @@ points when the first of them turns up in a text, so the scanner knows no Unicod
 # (numba mixes Python's and NumPy's integers, and calls intrinsics without their first argument)
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core.typing.templates import Signature
-from numba.extending import intrinsic
 from tokenizers import Regex, pre_tokenizers
 
-from headwater.assets.fitting.byte_level_bpe import PATTERNS
+from headwater.assets.fitting.bpe.machine import load, lowest_bit
+from headwater.assets.fitting.bpe.patterns import PATTERNS
 from headwater.assets.kernels import compiled
 
 OTHER, LETTER, NUMBER, SPACE, NEWLINE, UNKNOWN = range(6)  # classes of characters; NEWLINE is \r and \n
@@ -55,11 +52,13 @@ def learn_class(cut: Cut, point: int) -> None:
     points = np.array([n for n in range(first, min(first + _BLOCK, 0x110000)) if n not in _SURROGATES])
     text = "".join(map(chr, points))
     found = np.zeros(len(points), np.uint8)
-    for kind, expression in ((LETTER, r"\p{L}"), (NUMBER, r"\p{N}"), (SPACE, r"\s"), (NEWLINE, r"[\r\n]")):
+    for kind, expression in ((LETTER, r"\p{L}"), (NUMBER, r"\p{N}"), (SPACE, r"\s")):
         found[_matches(text, expression)] = kind
-    for number, letter in enumerate(_CONTRACTED, 1):
-        alike = f"(?i:{letter})" if cut.digits else letter
-        found[_matches(text, alike)] |= number << _SHIFT
+    found[np.isin(points, [ord("\r"), ord("\n")])] = NEWLINE
+    alike = "(?i:%s)" if cut.digits else "%s"
+    if len(_matches(text, alike % f"[{_CONTRACTED}]")):  # few blocks have any: asking for each letter takes longest
+        for number, letter in enumerate(_CONTRACTED, 1):
+            found[_matches(text, alike % letter)] |= number << _SHIFT
     leads = ((found == OTHER) | (found == SPACE)) & (points != ord("'")) if cut.digits else points == ord(" ")
     found[leads] |= 1 << _LEADS
     cut.classes[points] = found
@@ -72,37 +71,13 @@ def _matches(text: str, expression: str) -> np.ndarray:
     return np.concatenate(runs) if runs else np.empty(0, np.int64)
 
 
-@intrinsic
-def _load(_: Any, data: types.Array, at: types.Integer) -> tuple[Signature, Any]:
-    """Eight bytes of an array from any place on, as one number: what a machine does in one step."""
-
-    def generate(context: Any, builder: Any, signature: Signature, arguments: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        place = builder.gep(array.data, [arguments[1]])
-        loaded = builder.load(builder.bitcast(place, ir.IntType(64).as_pointer()))
-        loaded.align = 1
-        return loaded
-
-    return types.uint64(data, types.int64), generate
-
-
-@intrinsic
-def _lowest_bit(_: Any, value: types.Integer) -> tuple[Signature, Any]:
-    """The place of the lowest bit that is set, 64 for none."""
-
-    def generate(context: Any, builder: Any, signature: Signature, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
-
-    return types.int64(types.uint64), generate
-
-
-@compiled(inline="always")
+@compiled(allocates=False, forceinline=True)
 def two_eights(data: np.ndarray, at: int, length: int) -> tuple[np.uint64, np.uint64]:
     """The first 16 of the next `length` bytes as two numbers, the first byte lowest; what is missing is 0."""
     if at + 16 <= len(data):
         if length >= 16:
-            return _load(data, at), _load(data, at + 8)
-        return _load(data, at) & _FIRST[length], _load(data, at + 8) & _SECOND[length]
+            return load(data, at), load(data, at + 8)
+        return load(data, at) & _FIRST[length], load(data, at + 8) & _SECOND[length]
     low, high = np.uint64(0), np.uint64(0)
     for place in range(min(length, 8)):
         low |= np.uint64(data[at + place]) << np.uint64(8 * place)
@@ -111,15 +86,15 @@ def two_eights(data: np.ndarray, at: int, length: int) -> tuple[np.uint64, np.ui
     return low, high
 
 
-@compiled(inline="always")
+@compiled(allocates=False, forceinline=True)
 def _letters(data: np.ndarray, at: int, stop: int) -> np.int64:
     """Where a run of ASCII letters ends, eight bytes at a step: a byte's high bit says whether it is a letter."""
     while at + 8 <= len(data):
-        read = _load(data, at)
+        read = load(data, at)
         lower = (read & _LOW_BITS) | _CASE
         others = ((lower + _FROM_A) & ~(lower + _PAST_Z) & ~read & _HIGH_BITS) ^ _HIGH_BITS
         if others:
-            at += _lowest_bit(others) >> 3
+            at += lowest_bit(others) >> 3
             return np.int64(min(at, stop))
         at += 8
         if at >= stop:
@@ -129,13 +104,13 @@ def _letters(data: np.ndarray, at: int, stop: int) -> np.int64:
     return np.int64(at)
 
 
-@compiled(inline="always")
+@compiled(allocates=False, forceinline=True)
 def _spaces(data: np.ndarray, at: int, stop: int) -> np.int64:
     """Where a run of the ASCII space ends."""
     while at + 8 <= len(data):
-        others = _load(data, at) ^ _CASE
+        others = load(data, at) ^ _CASE
         if others:
-            at += _lowest_bit(others) >> 3
+            at += lowest_bit(others) >> 3
             return np.int64(min(at, stop))
         at += 8
         if at >= stop:
@@ -145,7 +120,7 @@ def _spaces(data: np.ndarray, at: int, stop: int) -> np.int64:
     return np.int64(at)
 
 
-@compiled()
+@compiled(allocates=False)
 def _character(data: np.ndarray, at: int, classes: np.ndarray) -> tuple[np.int64, np.int64]:
     """(entry of the character in `classes`, its width in bytes); the entry of an unknown one is -1 - its code point."""
     first = np.int64(data[at])
@@ -162,7 +137,7 @@ def _character(data: np.ndarray, at: int, classes: np.ndarray) -> tuple[np.int64
     return (entry, width) if entry != UNKNOWN else (-1 - point, width)
 
 
-@compiled()
+@compiled(allocates=False)
 def _run(data: np.ndarray, at: int, stop: int, classes: np.ndarray, kind: int) -> np.int64:
     """Where a run of one class ends, or -1 - an unknown code point."""
     while at < stop:
@@ -183,7 +158,7 @@ def _run(data: np.ndarray, at: int, stop: int, classes: np.ndarray, kind: int) -
     return np.int64(at)
 
 
-@compiled()
+@compiled(allocates=False)
 def _contraction(data: np.ndarray, at: int, stop: int, classes: np.ndarray) -> np.int64:
     """Where 's 't 're 've 'm 'll or 'd at an apostrophe ends; `at` where there is none, or -1 - an unknown point."""
     if at + 1 >= stop:
@@ -203,7 +178,7 @@ def _contraction(data: np.ndarray, at: int, stop: int, classes: np.ndarray) -> n
     return np.int64(at)
 
 
-@compiled()
+@compiled(allocates=False)
 def _blank(data: np.ndarray, at: int, stop: int, classes: np.ndarray, lines: bool) -> np.int64:
     """Where a word of white space ends: after its last line break (if `lines`), or before what follows it."""
     start, last, broken = at, at, np.int64(-1)
@@ -226,7 +201,7 @@ def _blank(data: np.ndarray, at: int, stop: int, classes: np.ndarray, lines: boo
     return np.int64(at if at == stop or last == start else last)
 
 
-@compiled(inline="always")
+@compiled(allocates=False, forceinline=True)
 def word_end(data: np.ndarray, at: int, stop: int, classes: np.ndarray, digits: int) -> np.int64:
     """Where the word that begins at a byte ends, in a text that ends at `stop`; or -1 - an unknown code point."""
     first = data[at]
@@ -237,7 +212,7 @@ def word_end(data: np.ndarray, at: int, stop: int, classes: np.ndarray, digits: 
     return _other_word(data, at, stop, classes, digits)
 
 
-@compiled()
+@compiled(allocates=False)
 def _other_word(data: np.ndarray, at: int, stop: int, classes: np.ndarray, digits: int) -> np.int64:
     """The same for a word that does not begin with an ASCII letter, or with one character and an ASCII letter."""
     if data[at] == 0x27:
@@ -276,7 +251,7 @@ def _other_word(data: np.ndarray, at: int, stop: int, classes: np.ndarray, digit
     return _blank(data, at, stop, classes, True)
 
 
-@compiled()
+@compiled(allocates=False)
 def _gpt2_word(data: np.ndarray, at: int, stop: int, classes: np.ndarray, kind: int, after: int) -> np.int64:
     if data[at] == 0x20 and after < stop:
         entry, width = _character(data, after, classes)
