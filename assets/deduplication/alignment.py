@@ -29,12 +29,12 @@ OCCURRENCES = 4  # places of the shorter text that an alignment is tried from
 NONE = -1
 
 
-@compiled(inline="always")
+@compiled(allocates=False, inline="always")
 def _slot_of(one: np.uint32, two: np.uint32, mask: np.uint64) -> np.int64:
     return np.int64(mix((np.uint64(one) << np.uint64(32)) | np.uint64(two)) & mask)
 
 
-@compiled()
+@compiled(allocates=False)
 def index_neighbours(words: Points, start: int, end: int, first: Rows, head: Rows, following: Rows) -> np.uint64:
     """Index the pairs of neighbouring words of words[start:end] by hash; give the mask of its slots.
 
@@ -56,7 +56,7 @@ def index_neighbours(words: Points, start: int, end: int, first: Rows, head: Row
     return mask
 
 
-@compiled()
+@compiled(allocates=False)
 def _next_match(words: Points, met: Bytes, one: int, one_end: int, two: int, two_end: int) -> tuple[int, int]:
     """How many words of either text to skip to come to two neighbours that agree: the nearest way; (-1, -1) if none."""
     for skipped in range(1, MOST_SKIPPED + 1):
@@ -71,7 +71,7 @@ def _next_match(words: Points, met: Bytes, one: int, one_end: int, two: int, two
     return NONE, NONE
 
 
-@compiled()
+@compiled(allocates=False)
 def _follow(
     words: Points, bits: Floats, met: Bytes, one: int, one_end: int, two: int, two_end: int, stop: int, mark: bool
 ) -> tuple[float, int, int]:
@@ -100,7 +100,7 @@ def _follow(
     return best, best_one, best_two
 
 
-@compiled()
+@compiled(allocates=False)
 def _best_start(
     words: Points,
     bits: Floats,
@@ -145,13 +145,13 @@ def _best_start(
     return best, start
 
 
-@compiled(inline="always")
+@compiled(allocates=False, inline="always")
 def _foreign_so_far(running: float, weight: float, met: bool) -> float:
     """The heaviest block that ends here, in which a word without counterpart weighs for and one with it against."""
     return max(running + (-weight if met else weight), 0.0)
 
 
-@compiled()
+@compiled(allocates=False)
 def _weight(weights: Floats, start: int, end: int) -> float:
     total = 0.0
     for at in range(start, end):
@@ -159,7 +159,7 @@ def _weight(weights: Floats, start: int, end: int) -> float:
     return total
 
 
-@compiled()
+@compiled(allocates=False)
 def _weight_met(weights: Floats, met: Bytes, start: int, end: int) -> float:
     total = 0.0
     for at in range(start, end):
@@ -168,7 +168,7 @@ def _weight_met(weights: Floats, met: Bytes, start: int, end: int) -> float:
     return total
 
 
-@compiled()
+@compiled(allocates=False)
 def _extend_chain(chain: Rows, place: int, words: int) -> int:
     """Words in the longest chain of aligned blocks, in order in both texts, that ends with one at `place`.
 
@@ -187,7 +187,7 @@ def _extend_chain(chain: Rows, place: int, words: int) -> int:
     return longest
 
 
-@compiled()
+@compiled(allocates=False)
 def _heaviest_block(weights: Floats, met: Bytes, start: int, end: int) -> float:
     running = heaviest = 0.0
     for at in range(start, end):
@@ -237,7 +237,7 @@ def _align(
     return shared - in_order
 
 
-@compiled()
+@compiled(allocates=False)
 def _comes_first(words: Points, one: int, one_end: int, two: int, two_end: int) -> bool:
     """Whether the first text is the shorter one, or of equal length and lesser where they first differ."""
     if one_end - one != two_end - two:
@@ -304,7 +304,7 @@ def align_pairs(
         )
 
 
-@compiled()
+@compiled(allocates=False)
 def weigh_words(
     words: Points, common: Bytes, boilerplate: float, keys: Points, counts: Rows, bits: Floats, weights: Floats
 ) -> None:

@@ -61,7 +61,7 @@ class Fit(NamedTuple):
     documents: int
 
 
-@compiled(inline="always")
+@compiled(allocates=False, inline="always")
 def features_of(words: Hashes, at: int, out: Hashes) -> int:
     """Write the features that end with a word, give their number: the word itself, and in scripts without spaces its
     runs of two and three characters too."""
@@ -78,13 +78,13 @@ def features_of(words: Hashes, at: int, out: Hashes) -> int:
     return count
 
 
-@compiled(inline="always")
+@compiled(allocates=False, inline="always")
 def word_slot(feature: np.uint64) -> np.uint64:
     """The slot of a word, or of another feature, in the table of classes."""
     return feature >> np.uint64(64 - WORD_BITS)
 
 
-@compiled()
+@compiled(allocates=False)
 def phrase_slots(words: Hashes, count: int, length: int, leaving: np.uint64, out: Rows) -> int:
     """Write the slot of every run of `length` words, give their number."""
     state = np.uint64(0)
@@ -97,7 +97,7 @@ def phrase_slots(words: Hashes, count: int, length: int, leaving: np.uint64, out
     return max(count - length + 1, 0)
 
 
-@compiled()
+@compiled(allocates=False)
 def mark_phrases(words: Hashes, count: int, slots: Rows, phrases: Bytes, length: int, out: Bytes) -> None:
     """Set out[:count] to 1 for words in boilerplate, else 0: runs of common phrases of one word more than a phrase.
 
@@ -120,7 +120,7 @@ def mark_phrases(words: Hashes, count: int, slots: Rows, phrases: Bytes, length:
             start = -1
 
 
-@compiled(inline="always")
+@compiled(allocates=False, inline="always")
 def _count_once(slot: np.int64, document: int, last: npt.NDArray, counts: npt.NDArray) -> None:
     if last[slot] != document:
         last[slot] = document

@@ -107,7 +107,7 @@ def text_buffers(texts: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uint
     return np.frombuffer(data, dtype=np.uint8) if data is not None else np.empty(0, dtype=np.uint8), places
 
 
-@compiled(inline="always")
+@compiled(allocates=False, inline="always")
 def decode(data: Bytes, at: int) -> tuple[np.uint32, int]:
     """(code point, next position) of the valid UTF-8 character at `at`."""
     lead = np.uint32(data[at])
@@ -124,7 +124,7 @@ def decode(data: Bytes, at: int) -> tuple[np.uint32, int]:
     return high | (third << np.uint32(6)) | fourth, at + 4
 
 
-@compiled(inline="always")
+@compiled(allocates=False, inline="always")
 def classify(point: np.uint32, classes: Bytes) -> np.uint8:
     """The class of a code point, those outside the table included."""
     if point < _TABLE:
@@ -141,7 +141,7 @@ def mix(value: np.uint64) -> np.uint64:
     return value ^ (value >> np.uint64(31))
 
 
-@compiled()
+@compiled(allocates=False)
 def next_word(data: Bytes, at: int, end: int, classes: Bytes, folds: Points) -> tuple[bool, np.uint64, int]:
     """(found, hash, next position) of the first word at or after `at`; the hash is of the folded code points."""
     value = _OFFSET_BASIS
@@ -161,7 +161,7 @@ def next_word(data: Bytes, at: int, end: int, classes: Bytes, folds: Points) -> 
     return inside, mix(value), at
 
 
-@compiled()
+@compiled(allocates=False)
 def word_hashes(data: Bytes, start: int, end: int, classes: Bytes, folds: Points, out: Hashes) -> int:
     """Write the hash of every word of data[start:end] to `out`, in order; give their number.
 

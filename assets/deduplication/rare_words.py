@@ -52,7 +52,7 @@ _RECENT = 1 << 13  # features that are known to have been in a text, by hash; a 
 _BUFFER = 512  # features of a class minimised together
 
 
-@compiled()
+@compiled(allocates=False)
 def _minimise(
     buffer: Points, count: int, shift: np.uint32, multipliers: Points, addends: Points, sketch: Points
 ) -> None:
@@ -64,7 +64,7 @@ def _minimise(
         sketch[number] = least
 
 
-@compiled(inline="always")
+@compiled(allocates=False, inline="always")
 def _is_repeated(feature: np.uint64, kind: int, tag: np.uint64, recent: Hashes, recent_kinds: Bytes) -> bool:
     """Whether the text had this feature lately, no commoner than now; notes it. Then it can lower no minimum."""
     slot = (feature >> np.uint64(20)) & np.uint64(len(recent) - 1)
@@ -105,7 +105,7 @@ def _sketch_text(
         _minimise(buffers[kind], filled[kind], np.uint32(_CLASSES - 1 - kind), multipliers, addends, sketch)
 
 
-@compiled()
+@compiled(allocates=False)
 def _pack(sketch: Points, rows: int, text: int, keys: Hashes) -> None:
     """Put the leading bits of the mixed minima of each band side by side."""
     width = np.uint64(64 // rows)
@@ -167,7 +167,7 @@ def sketch_keys(texts: pa.Array, fit: Fit, options: RareWordsOptions) -> tuple[R
     return counts, keys
 
 
-@compiled()
+@compiled(allocates=False)
 def _add_agreement(keys: Hashes, one: Rows, two: Rows, rows: int, agreement: npt.NDArray[np.int32]) -> None:
     width = np.uint64(64 // rows)
     mask = (np.uint64(1) << width) - np.uint64(1)
