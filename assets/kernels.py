@@ -23,9 +23,9 @@ def compiled(allocates: bool = True, **options: Any) -> Callable[[Function], Fun
     """Compile to machine code at first use, without the interpreter's lock; keep the result where that is possible.
 
     Args:
-        allocates: False for a function that makes no array, nor does any that it calls. numba then counts no references
-            to arrays: each count is an atomic step, and where small functions are called in a loop they took a third
-            of the time.
+        allocates: False for a function that makes and returns no array, nor do any that it calls. numba then counts no
+            references to arrays: each count is an atomic step, and where small functions are called in a loop they
+            took a third of the time.
         options: of `numba.njit`; a division by zero gives what NumPy gives.
     """
     options = {"nogil": True, "error_model": "numpy"} | ({} if allocates else {"_nrt": False}) | options
