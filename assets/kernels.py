@@ -23,15 +23,16 @@ def compiled(allocates: bool = True, **options: Any) -> Callable[[Function], Fun
     """Compile to machine code at first use, without the interpreter's lock; keep the result where that is possible.
 
     Args:
-        allocates: False for a function that makes no array, nor does any that it calls. numba then counts no references
-            to arrays: each count is an atomic step, and where small functions are called in a loop they took a third
-            of the time.
+        allocates: False for a function that makes and returns no array, nor do any that it calls. numba then counts no
+            references to arrays: each count is an atomic step, and where small functions are called in a loop they
+            took a third of the time.
         options: of `numba.njit`; a division by zero gives what NumPy gives.
     """
-    options = {"nogil": True, "error_model": "numpy"} | ({} if allocates else {"_nrt": False}) | options
+    uncounted: dict[str, Any] = {} if allocates else {"_nrt": False}
+    settings: dict[str, Any] = {"nogil": True, "error_model": "numpy"} | uncounted | options
 
     def compile_later(function: Function) -> Function:
-        kept: Any = numba.njit(**options)(function)
+        kept: Any = numba.njit(**settings)(function)
         try:
             kept.enable_caching()
             cache = kept._cache
@@ -39,7 +40,7 @@ def compiled(allocates: bool = True, **options: Any) -> Callable[[Function], Fun
             cache._cache_file._source_stamp = _source_digest(Path(function.__code__.co_filename).parent)
             cache.load_overload = partial(_load_kept, cache._guard_against_spurious_io_errors, cache._load_overload)
         except (RuntimeError, AttributeError):  # no writable folder, or another numba: compile in each process
-            kept = numba.njit(**options)(function)
+            kept = numba.njit(**settings)(function)
         return cast(Function, kept)
 
     return compile_later

@@ -56,6 +56,16 @@ def test_a_kernel_beside_it_counts_as_its_source(tmp_path):
     assert run(tmp_path)[2] == "0"
 
 
+def test_a_kernel_that_counts_no_references_gives_the_same_and_makes_no_array(tmp_path):
+    uncounted = KERNEL.replace("@compiled()", "@compiled(allocates=False)").replace("return total", "return total[0]")
+    (tmp_path / "kernel_under_test.py").write_text(uncounted)
+    with pytest.raises(subprocess.CalledProcessError):
+        run(tmp_path)
+    (tmp_path / "kernel_under_test.py").write_text(uncounted.replace("np.zeros(1, np.int64)", "values[:1]"))
+    assert run(tmp_path) == ["10", "True", "0"]
+    assert run(tmp_path) == ["10", "False", "1"]
+
+
 def test_character_classes_are_those_of_python():
     classes = character_classes()
     for point in [*range(0x3000), *range(0xD7F0, 0x10480), 0x1D7D8, 0x20000, 0x3FFFF, 0x10FFFF]:

@@ -154,6 +154,7 @@ class CompiledEncoder:
         self._table = empty_table(1 << 12, _LETTERS)
         self._ids = np.empty(_IDS, np.uint32)
         self._used_ids = np.zeros(1, np.int64)
+        self._kind: np.dtype | None = None
         self._lock = threading.Lock()
 
     def encode(self, data: np.ndarray, offsets: np.ndarray, lead: int, kind: np.dtype) -> tuple[np.ndarray, np.ndarray]:
@@ -162,6 +163,9 @@ class CompiledEncoder:
         Text n is `data[offsets[n]:offsets[n + 1]]`, whole UTF-8. `kind` is uint16 or uint32, and holds every id.
         """
         with self._lock:
+            if kind != self._kind:  # words are kept with their ids as they are written
+                self._kind = kind
+                self._forget()
             return self._encode(data, offsets, lead, kind)
 
     def _encode(
@@ -188,12 +192,15 @@ class CompiledEncoder:
 
     def _make_room(self) -> None:
         """A larger table, or the same one emptied: which words are frequent changes from text to text."""
-        rows, letters, _ = self._table
+        rows = self._table.rows
         if self._table.is_full and len(rows) < 4 * _WORDS:
             self._table = self._table._replace(rows=in_more_rows(rows, 4 * len(rows)))
         else:
-            self._table = empty_table(len(rows) // 4, 0)._replace(letters=letters)
-            self._used_ids[0] = 0
+            self._forget()
+
+    def _forget(self) -> None:
+        self._table = empty_table(len(self._table.rows) // 4, 0)._replace(letters=self._table.letters)
+        self._used_ids[0] = 0
 
 
 def compiled_encoder(tokenizer_json: str) -> CompiledEncoder | None:

@@ -78,7 +78,7 @@ def test_real_texts_give_the_same_tokenizer(pattern, texts):
     assert len(json.loads(ours)["model"]["merges"]) > 300
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     texts=st.lists(st.lists(st.sampled_from(PIECES), max_size=40).map("".join), max_size=12),
     pattern=st.sampled_from(list(PATTERNS)),

@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from headwater.assets.fitting.bpe import encoder as encoder_module
+from headwater.assets.fitting.bpe.encoder import compiled_encoder
 from headwater.assets.fitting.byte_level_bpe import PATTERNS, fit_byte_level_bpe
 from headwater.assets.fitting.options import ByteLevelBpeOptions
 from headwater.assets.fitting.tokenizers import FittedTokenizer, check_tokenizer
@@ -112,6 +114,35 @@ def test_long_words_equal_hugging_face(pattern, size):
     texts = [letters * (size // len(letters) + 1) for letters in ("a", "ab", "é漢", "=", "\t", "theword")]
     rows = encode_batch(FITTED[pattern], documents(texts))["tokens"].to_pylist()
     assert rows == [[0, *reference(FITTED[pattern], text)] for text in texts]
+
+
+def test_one_encoder_writes_narrow_and_wide_ids():
+    fitted = FITTED["digits_of_three"]
+    encoder, data = compiled_encoder(fitted.json), "".join(WORDS * 3).encode()
+    offsets = np.array([0, len(data)])
+    expected = [0, *reference(fitted, data.decode())]
+    for kind in (np.uint16, np.uint32, np.uint16):
+        ids, starts = encoder.encode(np.frombuffer(data, np.uint8), offsets, 0, np.dtype(kind))
+        assert (ids.dtype, ids.tolist(), starts.tolist()) == (kind, expected, [0, len(expected)])
+
+
+def test_a_table_that_grows_and_is_emptied_gives_the_same_ids(monkeypatch):
+    monkeypatch.setattr(encoder_module, "_WORDS", 1 << 13)
+    fitted = FITTED["gpt2"]
+    words = [f"{number:o}".translate(str.maketrans("01234567", "thewordé")) for number in range(9000)]
+    texts = [" ".join(words[first : first + 300] + words[: first // 3]) for first in range(0, 9000, 300)]
+    encoding._encoders.cache_clear()
+    rows = encode_batch(fitted, documents(texts))["tokens"].to_pylist()
+    encoding._encoders.cache_clear()
+    assert rows == [[0, *reference(fitted, text)] for text in texts]
+
+
+def test_tokens_are_counted_whatever_a_text_spells():
+    tokenizer = Tokenizer(models.WordLevel({"stop": 0, "<unk>": 1}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    fitted = FittedTokenizer(tokenizer.to_str(), "<unk>", 1, "<unk>", 1, frozenset({1}), 2)
+    assert encoding.token_count(fitted, pa.chunked_array([["stop", "stop other", ""]])) == 3
+    assert encoding.token_count(FITTED["gpt2"], pa.chunked_array([], pa.large_string())) == 0
 
 
 def test_batches_and_order_do_not_matter():
