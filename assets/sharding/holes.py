@@ -7,11 +7,12 @@ withdrawn span are written anew, from themselves: the token tables may have lost
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 
+import fsspec
 import numpy as np
 import numpy.typing as npt
 
 from headwater.assets.sharding.packing import Block, ShardPlan, Span, clip_spans, merge_spans, pack_blocks
-from headwater.assets.sharding.reader import ShardReader, map_shard
+from headwater.assets.sharding.reader import ShardReader
 from headwater.assets.sharding.shards import BlockEntry, ShardEntry, StoredBlock, stored_block, write_shard
 
 
@@ -34,16 +35,15 @@ def punch_holes(reader: ShardReader, entry: ShardEntry, spans: Sequence[Span], t
 
 def _blocks(reader: ShardReader, entry: ShardEntry, spans: Sequence[Span]) -> Iterator[Block | StoredBlock]:
     length = reader.index.sequence_length
-    shard = map_shard(reader.folder, entry).data
     firsts = [first for first, _ in spans]
-    for block in entry.blocks:
-        start = block.first_sample * length
-        at = max(bisect_right(firsts, start) - 1, 0)
-        own = clip_spans(spans[at : bisect_left(firsts, start + block.valid)], start, start + block.valid)
-        if own:
-            yield _punched(reader, entry, block, own)
-        else:
-            yield stored_block(shard, entry.stream, block, length, reader.dtype)
+    with fsspec.open(f"{reader.folder}/{entry.file}", "rb") as shard:
+        for block in entry.blocks:
+            start, stop = block.first_sample * length, block.first_sample * length + block.valid
+            near = spans[max(bisect_right(firsts, start) - 1, 0) : bisect_left(firsts, stop)]
+            if own := clip_spans(near, start, stop):
+                yield _punched(reader, entry, block, own)
+            else:
+                yield stored_block(shard, entry.stream, block, length, reader.dtype)
 
 
 def _punched(reader: ShardReader, entry: ShardEntry, block: BlockEntry, spans: Sequence[Span]) -> Block:

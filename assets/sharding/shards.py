@@ -48,7 +48,7 @@ class StoredBlock:
     """A block of an earlier shard that goes into a new one as it lies there: `content` has both of its members."""
 
     entry: BlockEntry
-    content: memoryview
+    content: bytes
     first: int  # byte of the content at which its array begins
 
 
@@ -153,13 +153,13 @@ def _said(stream: str, entry: BlockEntry) -> bytes:
     return json.dumps(said).encode()
 
 
-def stored_block(shard: memoryview, stream: str, entry: BlockEntry, length: int, dtype: np.dtype) -> StoredBlock:
-    """A block where it lies in a shard (all of its bytes): from the header of its array to the end of its JSON."""
-    shape = (entry.samples, length)
-    first = tarfile.BLOCKSIZE + len(_array_header(np.empty(shape, dtype)))
-    array = _whole_blocks(entry.samples * length * dtype.itemsize + first)
-    end = entry.offset - first + array + tarfile.BLOCKSIZE + _whole_blocks(len(_said(stream, entry)))
-    return StoredBlock(entry, shard[entry.offset - first : end], first)
+def stored_block(shard: IO[bytes], stream: str, entry: BlockEntry, length: int, dtype: np.dtype) -> StoredBlock:
+    """Reads a block from its shard: from the header of its array to the end of its JSON."""
+    first = tarfile.BLOCKSIZE + len(_array_header(np.empty((entry.samples, length), dtype)))
+    array = _whole_blocks(first + entry.samples * length * dtype.itemsize)
+    shard.seek(entry.offset - first)
+    content = shard.read(array + tarfile.BLOCKSIZE + _whole_blocks(len(_said(stream, entry))))
+    return StoredBlock(entry, content, first)
 
 
 def _array_header(array: np.ndarray) -> bytes:
@@ -198,7 +198,7 @@ class TarWriter:
         header = _array_header(array)
         return self.add(name, header, array.reshape(-1).view(np.uint8).data) + len(header)
 
-    def copy(self, members: memoryview) -> int:
+    def copy(self, members: bytes) -> int:
         """Appends members as they lie in another tar; returns the byte of the file where they begin."""
         start = self.bytes
         self._write(members)
