@@ -238,7 +238,9 @@ def appears_whole(url: str) -> Iterator[IO[bytes]]:
 def write_index(folder: str, index: ShardIndex) -> None:
     """Write `index.json`: the file that makes the shards of a folder readable."""
     shards = sorted(index.shards, key=lambda shard: (shard.stream, shard.first_sample))
-    content = {"format": FORMAT, **asdict(index), "shards": [asdict(shard) for shard in shards]}
+    # By hand: `asdict` copies every value, a second for a million samples.
+    written = [{**vars(shard), "blocks": [vars(block) for block in shard.blocks]} for shard in shards]
+    content = {"format": FORMAT, **vars(index), "shards": written}
     with appears_whole(f"{folder.rstrip('/')}/{INDEX}") as sink:
         sink.write((json.dumps(content, indent=1) + "\n").encode())
 

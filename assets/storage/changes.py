@@ -39,11 +39,20 @@ def changes(url: str, older: int, newer: int) -> Changes:
     Raises:
         FileNotFoundError: one of the versions is no longer there.
     """
+    by_file = changes_by_files(url, older, newer)
+    return by_file if by_file is not None else _by_rows(open_table(url, older), open_table(url, newer))
+
+
+def changes_by_files(url: str, older: int, newer: int) -> Changes | None:
+    """The same as far as it can be told without reading a column: None where files and deletion marks do not tell.
+
+    Raises:
+        FileNotFoundError: one of the versions is no longer there.
+    """
     old, new = open_table(url, older), open_table(url, newer)
     if older == newer:
         return Changes(np.empty(0, dtype=np.int64), old.count_rows(), 0)
-    by_file = _by_files(old, new)
-    return by_file if by_file is not None else _by_rows(old, new)
+    return _by_files(old, new)
 
 
 def _by_files(old: Any, new: Any) -> Changes | None:
