@@ -46,12 +46,13 @@ def bar_table(rows: Sequence[tuple[str, float]], title: str, unit: str = "docume
     return _card(width, bottom + _FOOT, marks)
 
 
-def s_curve(points: Sequence[tuple[float, float]], threshold: float) -> str:
+def s_curve(points: Sequence[tuple[float, float]], threshold: float, similarity: str) -> str:
     """Draw how likely a pair of documents becomes a candidate, given its similarity.
 
     Args:
-        points: (Jaccard similarity, probability), both 0 to 1, the similarities ascending.
+        points: (similarity, probability), both 0 to 1, the similarities ascending.
         threshold: the similarity from which a pair counts as a duplicate.
+        similarity: what similarity means here.
     """
     left, right, bottom = 50.0, 420.0, 225.0
 
@@ -65,7 +66,7 @@ def s_curve(points: Sequence[tuple[float, float]], threshold: float) -> str:
         marks += [_line(left - 4, y, right, y, GRID), _text(left - 7, y + 3.5, f"{tenth / 10:.1f}", "end")]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*point) for point in points))
     marks.append(f'<polyline points="{line}" fill="none" stroke="{BLUE}" stroke-width="1.8"/>')
-    marks += _frame(left, right, bottom, "Chance that a pair becomes a candidate", "Jaccard similarity of the shingles")
+    marks += _frame(left, right, bottom, "Chance that a pair becomes a candidate", similarity)
     middle = (_TOP + bottom) / 2
     turned = f'transform="rotate(-90 14 {middle:.1f})"'
     marks.append(_text(14, middle, "probability", "middle", extra=turned))

@@ -61,9 +61,12 @@ EDGES = pa.schema(
         pa.field("doc_id", pa.string(), nullable=False),
         pa.field("other_id", pa.string(), nullable=False),
         pa.field("kind", pa.string(), nullable=False),  # exact | near
-        pa.field("similarity", pa.float64(), nullable=False),  # Jaccard of shingles, measured on the texts
-        pa.field("containment", pa.float64(), nullable=False),  # shared shingles / shingles of the smaller document
-        pa.field("shared", pa.int64(), nullable=False),  # number of shared shingles
+        pa.field("similarity", pa.float64(), nullable=False),  # share of both texts that is shared, measured on them
+        pa.field("containment", pa.float64(), nullable=False),  # the same of the text of which more is shared
+        pa.field("shared", pa.int64(), nullable=False),  # number of shared words or shingles
+        pa.field("foreign", pa.float64()),  # largest share of either text in one block without counterpart
+        pa.field("moved", pa.float64()),  # share of the shared words that stand in another order
+        pa.field("boilerplate", pa.float64()),  # share of the words in phrases that are common in the corpus
     ]
 )
 

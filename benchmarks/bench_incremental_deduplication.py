@@ -1,7 +1,7 @@
 """What a refresh of deduplication costs beside a full search, as the number of documents grows.
 
 The index is synthetic, in the store's own tables: of ten documents in a row, one copies another, three resemble each
-other (any two share a band with chance 0.36), and in each band two of a thousand fall into one of twenty crowded
+other (any two share a band with chance 0.23), and in each band two of a thousand fall into one of twenty crowded
 buckets. One document in a hundred arrives with the refresh and one in a thousand leaves. Texts are not made up:
 signing and verifying are left out, and a pair is taken for verified where its documents were made to resemble each
 other. Everything else is the code that runs in the stage.
@@ -68,11 +68,20 @@ def _signatures(documents: np.ndarray) -> pa.Table:
     keys = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(texts), [None, pa.py_buffer(exact.tobytes())])
     columns: list[Any] = [_doc_ids(documents), keys, pa.array(300 + texts % 500)]
     for band in range(bands_and_rows(OPTIONS.near)[0]):  # type: ignore[arg-type]
-        chance = _mixed(texts, 300 + band) % np.uint64(1000)
-        own = np.where(chance < 600, clusters, -texts - 1)
-        crowded = np.where(chance >= 998, -(1 << 60) - texts % 20, own)
-        columns.append(pa.array(_mixed(crowded, 400 + band)))
+        crowded = _mixed(texts, 300 + band) % np.uint64(1000) >= 998
+        columns.append(pa.array(np.where(crowded, _mixed(texts % 20, 400 + band), _key(texts, clusters, band))))
     return pa.Table.from_arrays(columns, schema=signature_schema(OPTIONS))
+
+
+def _key(texts: np.ndarray, clusters: np.ndarray, band: int) -> np.ndarray:
+    """A band's key: minima side by side, of which five in six are those of the cluster."""
+    rows = bands_and_rows(OPTIONS.near)[1]  # type: ignore[arg-type]
+    key = np.zeros(len(texts), dtype=np.uint64)
+    for row in range(rows):
+        salt = 1000 + 2 * (band * rows + row)
+        own = np.where(_mixed(texts, salt) % np.uint64(6) > 0, clusters, -texts - 1)
+        key = (key << np.uint64(64 // rows)) | (_mixed(own, salt + 1) >> np.uint64(64 - 64 // rows))
+    return key
 
 
 def _ledger(documents: np.ndarray) -> pa.Table:
@@ -99,9 +108,14 @@ def _edges(documents: np.ndarray, ledger: pa.Table) -> pa.Table:
         later = np.where(place[ends[0]] > place[ends[1]], ends[0], ends[1])
         earlier = ends.sum(axis=0) - later
         ids = [ledger["doc_id"].combine_chunks().take(pa.array(rows)) for rows in (later, earlier)]
+        nothing = pa.nulls(len(later), pa.float64())
         value = pa.array(np.full(len(later), 1.0 if kind == "exact" else 0.8))
         kinds = pa.array([kind]).take(pa.array(np.zeros(len(later), dtype=np.int64)))
-        parts.append(pa.Table.from_arrays([*ids, kinds, value, value, pa.array(np.full(len(later), 240))], EDGES.names))
+        parts.append(
+            pa.Table.from_arrays(
+                [*ids, kinds, value, value, pa.array(np.full(len(later), 240)), *[nothing] * 3], EDGES.names
+            )
+        )
     return pa.concat_tables(parts).cast(EDGES).combine_chunks()
 
 
@@ -184,6 +198,7 @@ def _verified(pairs: pa.Table, documents: int) -> pa.Table:
     value = pa.array(np.full(len(alike), 0.8))
     kinds = pa.array(["near"]).take(pa.array(np.zeros(len(alike), dtype=np.int64)))
     columns = [alike["doc_id"], alike["other_id"], kinds, value, value, pa.array(np.full(len(alike), 240))]
+    columns += [pa.nulls(len(alike), pa.float64())] * 3
     return pa.Table.from_arrays(columns, EDGES.names).cast(EDGES)
 
 

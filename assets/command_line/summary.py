@@ -75,7 +75,7 @@ def _duplicates(store: Store, record: Record) -> Iterator[str]:
     if "example" in m:
         yield (
             f"              e.g. {escape(_short(m['example'], 88))}\n"
-            f"              like {escape(_short(m['example_of'], 72))} (Jaccard {m['example_similarity']:.3f})"
+            f"              like {escape(_short(m['example_of'], 72))} (similarity {m['example_similarity']:.3f})"
         )
 
 

@@ -125,7 +125,10 @@ def _duplicate(duplicate: Duplicate) -> str:
     if duplicate.kind == "exact":
         return f"{place}: the same words, {order}, {fate}"
     figures = f"similarity {duplicate.similarity:.3f}, containment {duplicate.containment:.3f}"
-    return f"{place}: {figures}, {duplicate.shared:,} shingles shared, {order}, {fate}"
+    if duplicate.foreign is None:
+        return f"{place}: {figures}, {duplicate.shared:,} shingles shared, {order}, {fate}"
+    figures += f", largest block of its own {duplicate.foreign:.3f}"
+    return f"{place}: {figures}, {duplicate.shared:,} words correspond, {order}, {fate}"
 
 
 def _measured(measured: Measured) -> str:

@@ -151,7 +151,7 @@ def _try_deduplicated(loaded: Loaded, corpus: str, documents: pa.Table, ledger: 
         _side_by_side("dropped", "kept", rows)
     example = example_pair(found.edges, lambda ids: {i: texts[i] for i in ids}, uris)
     if example is not None:
-        print(f"\nThe pair most alike without being equal (Jaccard {example.similarity:.3f}):\n{example.diff}")
+        print(f"\nThe pair most alike without being equal (similarity {example.similarity:.3f}):\n{example.diff}")
 
 
 def _try_tokens(loaded: Loaded, corpus: str, documents: pa.Table, ledger: pa.Table, show: int) -> None:

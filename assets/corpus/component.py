@@ -21,9 +21,10 @@ def _modules_of(sources: Sequence[Source]) -> tuple[str, ...]:
 
 def _checks_of(deduplication: DeduplicationOptions) -> tuple[Check, ...]:
     lost = Check("lost_share", "No source loses more than its stated share.", blocking=True)
-    if deduplication.estimate is None or deduplication.near is None:
-        return (lost,)
-    return lost, Check("estimated_quality", "Precision and recall, estimated on a sample, are what they should be.")
+    drift = Check("fit_drift", "The corpus is about as large as when common words and phrases were told.")
+    quality = Check("estimated_quality", "Precision and recall, estimated on a sample, are what they should be.")
+    estimated = deduplication.estimate is not None and deduplication.near is not None
+    return lost, *([drift] if deduplication.needs_fit else []), *([quality] if estimated else [])
 
 
 class Corpus(StageComponent):

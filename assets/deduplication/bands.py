@@ -6,11 +6,13 @@ Datasets, section 3.4.2). Of all the curves a signature affords, the one is chos
 """
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from headwater.assets.deduplication.options import MinHashOptions, Near
+from headwater.assets.deduplication.options import MinHashOptions, Near, RareWordsOptions
+from headwater.assets.deduplication.semantic_options import HyperplaneOptions
 
 _STEPS = 1000  # grid of the numerical integrals; finer grids choose the same bands at every threshold in [0.05, 0.95]
 
@@ -49,12 +51,37 @@ def optimal_bands(threshold: float, permutations: int, miss_weight: float = 0.5)
     return choice
 
 
+def band_names(bands: int) -> list[str]:
+    """Names of the columns with the keys of so many bands, in their order."""
+    return [f"band_{number:02d}" for number in range(bands)]
+
+
 def bands_and_rows(options: Near) -> tuple[int, int]:
     """The declared bands and rows, or the ones derived from the threshold."""
     if options.bands is not None and options.rows is not None:
         return options.bands, options.rows
     assert isinstance(options, MinHashOptions)
     return optimal_bands(options.threshold, options.permutations, options.miss_weight)
+
+
+class CurveAxis(NamedTuple):
+    """What the curve of a kind of candidates goes by, and where on it the verifier's threshold lies."""
+
+    similarity: str
+    threshold: float
+
+
+def curve_axis(near: Near, threshold: float) -> CurveAxis:
+    """The axis of the curve, given the verifier's threshold.
+
+    Words that both texts have in a share d of them (alignment) make a Jaccard similarity of d / (2 - d); vectors with a
+    cosine c lie on the same side of a share 1 - arccos(c) / pi of the hyperplanes.
+    """
+    if isinstance(near, RareWordsOptions):
+        return CurveAxis("weighted Jaccard similarity of the words", threshold / (2 - threshold))
+    if isinstance(near, HyperplaneOptions):
+        return CurveAxis("share of hyperplanes on the same side", float(1 - np.arccos(threshold) / np.pi))
+    return CurveAxis("Jaccard similarity of the shingles", threshold)
 
 
 def s_curve_points(options: Near, points: int = 101) -> tuple[npt.NDArray, npt.NDArray]:

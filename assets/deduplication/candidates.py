@@ -1,7 +1,8 @@
 """Which pairs are worth comparing.
 
 Documents are laid out in their order of precedence first (`arrange`); a document is then its row number. Two documents
-are candidates if and only if they have the same exact key or share a band of their signatures: a symmetric relation of
+are candidates if and only if they have the same exact key or share a band of their signatures (and, where bands hold
+sketches, enough minima of all bands): a symmetric relation of
 the final documents, whatever the order of arrival. Exact copies have the same signature, so one of them, the earliest
 (the *root*), searches for all; `decide` passes the result on to the others and says why nothing is lost.
 
@@ -19,8 +20,9 @@ import pyarrow.compute as pc
 
 from headwater.assets.deduplication.index import ArrangedIndex, Index, band_columns, distinct, exact_words, numbers
 from headwater.assets.deduplication.normalise import Hashes, Rows
-from headwater.assets.deduplication.options import DeduplicationOptions, Near
+from headwater.assets.deduplication.options import DeduplicationOptions, Near, RareWordsOptions
 from headwater.assets.deduplication.order import document_order
+from headwater.assets.deduplication.rare_words import agreeing
 from headwater.assets.kernels import compiled
 from headwater.assets.schemas import EDGES
 
@@ -92,7 +94,8 @@ def copy_edges(copies: pa.Array, roots: pa.Array, shingles: npt.NDArray[np.int64
     """Exact edges (EDGES) from copies to the roots of their groups."""
     ones = pa.array(np.ones(len(copies)))
     kind = pa.array(["exact"]).take(pa.array(np.zeros(len(copies), dtype=np.int64)))
-    return pa.Table.from_arrays([copies, roots, kind, ones, ones, pa.array(shingles)], schema=EDGES)
+    nothing = [pa.nulls(len(copies), pa.float64())] * 3
+    return pa.Table.from_arrays([copies, roots, kind, ones, ones, pa.array(shingles), *nothing], schema=EDGES)
 
 
 @compiled()
@@ -123,8 +126,11 @@ def _fill_pairs(keys: Hashes, order: Rows, width: int, total: int, codes: Rows) 
             filled += 1
 
 
-class MinHashCandidates:
-    """Documents that share a band, one band at a time: memory holds one band's keys and the distinct pairs."""
+class SharedBands:
+    """Documents that share a band and whose sketches, where there are any, agree enough.
+
+    One band at a time: memory holds one band's keys and the distinct pairs.
+    """
 
     def __init__(self, options: Near) -> None:
         self.options = options
@@ -140,8 +146,11 @@ class MinHashCandidates:
             if sum(map(len, pending)) > len(found):  # rarely, as the pairs grow, and never more than twice their memory
                 found, pending = distinct(np.concatenate([found, *pending])), []
         found = distinct(np.concatenate([found, *pending]))
-        later, earlier = np.divmod(found, max(len(eligible), 1))
-        return Candidates(eligible[later], eligible[earlier], left_out)
+        later, earlier = (eligible[rows] for rows in np.divmod(found, max(len(eligible), 1)))
+        if isinstance(self.options, RareWordsOptions):
+            agree = agreeing(lambda name: numbers(roots.column(name)), later, earlier, self.options)
+            later, earlier = later[agree], earlier[agree]
+        return Candidates(later, earlier, left_out)
 
     def _pairs_of_band(self, keys: Hashes) -> tuple[npt.NDArray[np.int64], int]:
         order = np.argsort(keys, kind="stable")  # stable: within a bucket, the order of precedence
@@ -158,7 +167,7 @@ def candidate_pairs(
     if options.near is None:
         return PAIRS.empty_table(), 0
     chosen = ArrangedIndex(arranged.index, arranged.rows[roots == np.arange(len(roots))])
-    generator: CandidateGenerator = MinHashCandidates(options.near)
+    generator: CandidateGenerator = SharedBands(options.near)
     found = generator.find(chosen)
     columns = [
         column.take(pa.array(rows))

@@ -16,17 +16,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headwater.assets.deduplication.buckets import first_at_least
+from headwater.assets.deduplication.minhash import shingle_hashes
 from headwater.assets.deduplication.normalise import (
     Bytes,
     Hashes,
     Points,
     Rows,
     character_tables,
+    most_words,
     next_word,
+    power,
     text_buffers,
 )
 from headwater.assets.deduplication.options import DecontaminationOptions
-from headwater.assets.deduplication.signatures import most_words, power, shingle_hashes, slices_by_bytes
+from headwater.assets.deduplication.signatures import slices_by_bytes
 from headwater.assets.kernels import compiled
 
 INDEX = pa.schema(

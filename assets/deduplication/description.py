@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headwater.assets.curation.stage import decision_metrics, drop_reasons
-from headwater.assets.deduplication.bands import bands_and_rows, s_curve_points
+from headwater.assets.deduplication.bands import bands_and_rows, curve_axis, s_curve_points
 from headwater.assets.deduplication.difference import Reaching
 from headwater.assets.deduplication.options import DeduplicationOptions
 from headwater.assets.deduplication.refreshing import Result
@@ -17,6 +17,8 @@ from headwater.assets.plots import thumbnail
 from headwater.assets.stages import Outcome
 from headwater.assets.storage.records import CheckRecord
 from headwater.assets.storage.tables import take_positions
+
+FIT_DRIFT = 3  # times more or fewer documents than the fit was made of fail its check
 
 
 def describe(outcome: Outcome, now: Reaching, result: Result, options: DeduplicationOptions) -> None:
@@ -33,12 +35,23 @@ def describe(outcome: Outcome, now: Reaching, result: Result, options: Deduplica
     if options.near is not None:
         bands, rows = bands_and_rows(options.near)
         outcome.metrics |= {"bands": bands, "rows_per_band": rows}
+        axis = curve_axis(options.near, options.verifier.threshold)
         points = list(zip(*s_curve_points(options.near), strict=True))
         outcome.markdown["chance by similarity, 0 to 1"] = thumbnail(*s_curve_points(options.near))
-        outcome.plots["Chance of becoming a candidate"] = s_curve(points, options.verifier.threshold)
+        outcome.plots["Chance of becoming a candidate"] = s_curve(points, axis.threshold, axis.similarity)
     over = sources_over_limit(lost, options)
     description = "; ".join(over) or "No source lost more than its share."
     outcome.checks = [CheckRecord(name="lost_share", passed=not over, blocking=True, description=description)]
+    if options.needs_fit:
+        outcome.checks.append(_fit_drift(outcome.metrics["fit_documents"], len(now.documents)))
+
+
+def _fit_drift(then: int, now: int) -> CheckRecord:
+    """Whether the corpus still has the size, within a factor, that it had when its fit was made."""
+    passed = then / FIT_DRIFT <= now <= then * FIT_DRIFT
+    told = f"What is common was told from {then:,} documents; there are {now:,} now."
+    mend = "" if passed else " Give deduplication.fit.edition another number to have it told anew, by a full run."
+    return CheckRecord(name="fit_drift", passed=passed, blocking=False, description=told + mend)
 
 
 def _show_example(outcome: Outcome, now: Reaching, edges: pa.Table) -> None:

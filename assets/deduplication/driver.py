@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from headwater.assets.deduplication.candidates import arrange, candidate_pairs, exact_edges, exact_groups
 from headwater.assets.deduplication.decide import decide
 from headwater.assets.deduplication.decontamination import contaminated
+from headwater.assets.deduplication.fit import Fit, fit_documents, fit_of
 from headwater.assets.deduplication.incremental import plan_refresh
 from headwater.assets.deduplication.neighbourhood import decide_again, overlaid, touched_documents, without
 from headwater.assets.deduplication.normalise import Rows
@@ -28,6 +29,7 @@ class Deduplicated(NamedTuple):
     left_out: int  # comparisons that the bucket width left out
     hits: pa.Table | None = None  # evaluation items found in documents
     verified: int = 0  # pairs compared on their texts in this run
+    fit: Fit | None = None  # what is common in the corpus, where that is asked
 
 
 def deduplicate(
@@ -36,17 +38,21 @@ def deduplicate(
     options: DeduplicationOptions,
     source_rank: dict[str, int],
     index: pa.Table | None = None,
+    fit: Fit | None = None,
 ) -> Deduplicated:
     """Deduplicate documents (doc_id, text) described by a ledger (doc_id, split, source, date).
 
-    `index` is the table of `decontamination.build_index`. Decisions come in the ledger's order; neither the order of
+    `index` is the table of `decontamination.build_index`; `fit` says what is common, where it was told from other
+    documents than these. Decisions come in the ledger's order; neither the order of
     the rows nor that of arrival changes them.
     """
-    signatures = compute_signatures(documents, options)
+    fit = fit or _fit(documents, options)
+    signatures = compute_signatures(documents, options, fit)
     arranged = arrange(signatures, ledger, source_rank)
     roots = exact_groups(arranged, options)
     pairs, left_out = candidate_pairs(arranged, roots, options)
-    edges = pa.concat_tables([exact_edges(arranged, roots, options), verify_pairs(pairs, lambda _: documents, options)])
+    verified = verify_pairs(pairs, lambda _: documents, options, fit)
+    edges = pa.concat_tables([exact_edges(arranged, roots, options), verified])
     hits = contaminated(documents, index, options.decontamination) if index is not None else None
     repeats = None
     if options.passages is not None:
@@ -54,8 +60,12 @@ def deduplicate(
         rows = pc.index_in(ledger["doc_id"].combine_chunks(), value_set=found["doc_id"].combine_chunks())
         repeats = passages_of(found.take(rows), options.passages)
     return Deduplicated(
-        decide(ledger, edges, options, source_rank, hits, repeats), edges, signatures, left_out, hits, len(pairs)
+        decide(ledger, edges, options, source_rank, hits, repeats), edges, signatures, left_out, hits, len(pairs), fit
     )
+
+
+def _fit(documents: pa.Table, options: DeduplicationOptions) -> Fit | None:
+    return fit_of(fit_documents(documents, options.fit), options.fit) if options.needs_fit else None
 
 
 def deduplicate_again(
@@ -75,10 +85,10 @@ def deduplicate_again(
     `texts_of` gives the texts of any of these; `index` is that of the earlier run.
     """
     documents, arrivals = arrived
-    signatures = compute_signatures(documents, options)
+    signatures = compute_signatures(documents, options, before.fit)
     earlier = Documents(before.signatures, ledger)
     plan = plan_refresh(earlier, before.edges, gone, Documents(signatures, arrivals), options, source_rank)
-    added = pa.concat_tables([plan.added, verify_pairs(plan.pairs, texts_of, options)])
+    added = pa.concat_tables([plan.added, verify_pairs(plan.pairs, texts_of, options, before.fit)])
     edges = pa.concat_tables([without(before.edges, plan.removed), added])
     final = pa.concat_tables([without(ledger, gone), arrivals])
     hits = before.hits
@@ -94,4 +104,5 @@ def deduplicate_again(
         before.left_out + plan.left_out,
         hits,
         len(plan.pairs),
+        before.fit,
     )

@@ -14,10 +14,10 @@ from headwater.assets.deduplication.estimate import estimate
 from headwater.assets.deduplication.incremental import plan_refresh
 from headwater.assets.deduplication.options import DeduplicationOptions
 from headwater.assets.deduplication.population import Documents
-from headwater.assets.deduplication.refreshing import Result
+from headwater.assets.deduplication.refreshing import Result, fit_of_record
 from headwater.assets.deduplication.signatures import compute_signatures
 from headwater.assets.deduplication.stored import StoredIndex
-from headwater.assets.deduplication.tasks import texts_of
+from headwater.assets.deduplication.tasks import read_fit, texts_of
 from headwater.assets.deduplication.verify import verify_pairs
 from headwater.assets.markdown import markdown_table
 from headwater.assets.stages import Outcome
@@ -89,9 +89,10 @@ def _edges_of_copies(
             "date": pa.nulls(len(copies), pa.string()),
         }
     )
+    fit = read_fit(fit_of_record(context, result.tables), options)
     index = StoredIndex(context.place.table("signatures"), result.tables["signatures"].version)
     arriving = Documents(
-        compute_signatures(copies, options), ledger.cast(now.documents.select(ledger.column_names).schema)
+        compute_signatures(copies, options, fit), ledger.cast(now.documents.select(ledger.column_names).schema)
     )
     earlier = Documents(index, _in_order_of(index.column("doc_id"), now.documents))
     plan = plan_refresh(earlier, result.edges, np.empty(0, dtype=np.int64), arriving, options, source_rank)
@@ -106,7 +107,7 @@ def _edges_of_copies(
         stored = [doc_id for doc_id in ids if doc_id not in planted]
         return planted | texts_of(now.view, pa.array(stored, pa.string()))
 
-    return pa.concat_tables([plan.added, verify_pairs(pairs, texts, options)])
+    return pa.concat_tables([plan.added, verify_pairs(pairs, texts, options, fit)])
 
 
 def _in_order_of(doc_ids: pa.ChunkedArray, ledger: pa.Table) -> pa.Table:

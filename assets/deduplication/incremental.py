@@ -22,8 +22,9 @@ from headwater.assets.deduplication.buckets import Difference, Flags, compare_bu
 from headwater.assets.deduplication.candidates import PAIRS, copy_edges
 from headwater.assets.deduplication.index import band_columns, distinct
 from headwater.assets.deduplication.normalise import Rows
-from headwater.assets.deduplication.options import DeduplicationOptions, Near
+from headwater.assets.deduplication.options import DeduplicationOptions, Near, RareWordsOptions
 from headwater.assets.deduplication.population import Documents, Groups, Population
+from headwater.assets.deduplication.rare_words import agreeing
 from headwater.assets.deduplication.standing import still_candidates
 from headwater.assets.schemas import EDGES
 
@@ -94,7 +95,7 @@ def _near(everyone: Population, touched: Groups, edges: pa.Table, options: Near)
     again = near.released & np.isin(near.codes, np.union1d(found.gained, found.known))
     renamed = _renamed(everyone, groups, edges.take(pa.array(near.rows[again])), near.codes[again])
     removed = np.union1d(near.rows[near.released], lost)
-    return Plan(_pairs(everyone, groups, fresh), removed, renamed, found.left_out)
+    return Plan(_pairs(everyone, groups, fresh, options), removed, renamed, found.left_out)
 
 
 def _compare(groups: Groups, buckets: list[tuple[Rows, Rows]], width: int) -> Difference:
@@ -161,8 +162,11 @@ def _renamed(everyone: Population, groups: Groups, edges: pa.Table, codes: Rows)
     return pa.Table.from_arrays([*names, *measured], schema=EDGES)
 
 
-def _pairs(everyone: Population, groups: Groups, codes: Rows) -> pa.Table:
+def _pairs(everyone: Population, groups: Groups, codes: Rows, options: Near) -> pa.Table:
     later, earlier = _roots(groups, codes)
+    if isinstance(options, RareWordsOptions) and len(codes):
+        agree = agreeing(everyone.keys, later, earlier, options)
+        later, earlier = later[agree], earlier[agree]
     columns = [everyone.doc_ids(later), everyone.doc_ids(earlier)]
     columns += [pa.array(everyone.shingles(side)) for side in (later, earlier)]
     return pa.Table.from_arrays(columns, schema=PAIRS)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headwater.assets.deduplication.bands import bands_and_rows
+from headwater.assets.deduplication.bands import band_names, bands_and_rows
 from headwater.assets.deduplication.normalise import Hashes, Rows
 from headwater.assets.deduplication.options import DeduplicationOptions, Near
 
@@ -42,7 +42,7 @@ class ArrangedIndex:
 
 def band_columns(options: Near) -> list[str]:
     """Names of the columns with the keys of the bands, in the order of the bands."""
-    return [f"band_{number:02d}" for number in range(bands_and_rows(options)[0])]
+    return band_names(bands_and_rows(options)[0])
 
 
 def signature_schema(options: DeduplicationOptions) -> pa.Schema:

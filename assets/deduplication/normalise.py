@@ -41,6 +41,7 @@ _ALONE_RANGES = (
 
 _OFFSET_BASIS = np.uint64(0xCBF29CE484222325)
 _PRIME = np.uint64(0x00000100000001B3)
+BASE = np.uint64(0x9E3779B97F4A7C15)  # of polynomials over words, modulo 2^64
 
 
 def _classes() -> Bytes:
@@ -71,6 +72,16 @@ def _folds() -> Points:
         if block.casefold() != block:  # most have no letter with case
             folds[first : first + _BLOCK] = [_fold_of(character) for character in block]
     return folds
+
+
+def power(words: int) -> np.uint64:
+    """The base of polynomials over words raised to their number, modulo 2^64: the weight of the word that leaves."""
+    return np.uint64(pow(int(BASE), words, 1 << 64))
+
+
+def most_words(size: int) -> int:
+    """The most words that `size` bytes can hold: a word takes a byte and a separator, or the three of an ideograph."""
+    return size // 2 + 1
 
 
 @lru_cache(maxsize=1)
@@ -148,6 +159,39 @@ def next_word(data: Bytes, at: int, end: int, classes: Bytes, folds: Points) -> 
             return True, mix((value ^ np.uint64(point)) * _PRIME), after
         at = after
     return inside, mix(value), at
+
+
+@compiled()
+def word_hashes(data: Bytes, start: int, end: int, classes: Bytes, folds: Points, out: Hashes) -> int:
+    """Write the hash of every word of data[start:end] to `out`, in order; give their number.
+
+    The lowest bit says whether the word is a character of a script without spaces; the others are those of `next_word`.
+    """
+    count, value, inside = 0, _OFFSET_BASIS, False
+    at = start
+    while at < end:
+        point = np.uint32(data[at])
+        if point < 0x80:
+            at += 1
+            kind = classes[point]
+        else:
+            point, at = decode(data, at)
+            kind = classify(point, classes)
+        if kind == WORD:
+            value = (value ^ np.uint64(folds[point])) * _PRIME
+            inside = True
+            continue
+        if inside:
+            out[count] = mix(value) & ~np.uint64(1)
+            count += 1
+            value, inside = _OFFSET_BASIS, False
+        if kind == ALONE:
+            out[count] = mix((_OFFSET_BASIS ^ np.uint64(point)) * _PRIME) | np.uint64(1)
+            count += 1
+    if inside:
+        out[count] = mix(value) & ~np.uint64(1)
+        count += 1
+    return count
 
 
 @compiled(inline="always")

@@ -95,7 +95,112 @@ class MinHashOptions(Options):
             )
 
 
-Near = Annotated[MinHashOptions | HyperplaneOptions, Field(discriminator="kind")]
+class RareWordsOptions(Options):
+    """Candidates for near-duplicates: documents that share a band of a sketch of their words, rare ones first.
+
+    A sketch is a MinHash over single words, each with a weight that the fit gives it: words that survive edits all
+    over a text, which shingles do not.
+    """
+
+    kind: Literal["rare_words"] = "rare_words"
+    bands: int = Field(default=24, description="Bands of a sketch, 8 bytes each.", json_schema_extra=_COUNT)
+    rows: Literal[2, 3, 4] = Field(default=4, description="Minima in a band; more make fewer candidates.")
+    least_agreement: float = Field(
+        default=0.4,
+        description="Candidates whose sketches agree in a smaller share of their minima are not read.",
+        json_schema_extra=_SHARE,
+    )
+    min_words: int = Field(
+        default=12, description="Documents with fewer words are compared exactly only.", json_schema_extra=_COUNT
+    )
+    max_words: int = Field(
+        default=2_000_000,
+        description="Documents with more words are compared exactly only: it bounds the memory of a comparison, about "
+        "60 bytes a word.",
+        json_schema_extra=_COUNT,
+    )
+    bucket_width: int = Field(
+        default=64,
+        description="In a bucket, documents are compared with this many of its earliest ones. Smaller buckets are "
+        "compared in full; comparisons left out are counted and reported.",
+        json_schema_extra=_COUNT,
+    )
+    seed: int = Field(default=0, description="Seed of the sketches.")
+
+    @field_validator("bands", "min_words", "max_words", "bucket_width")
+    @classmethod
+    def _check_count(cls, value: int | None, info: Any) -> int | None:
+        return _positive(value, info.field_name)
+
+    @field_validator("least_agreement")
+    @classmethod
+    def _check_share(cls, value: float, info: Any) -> float:
+        return _share(value, info.field_name)
+
+
+class AlignmentOptions(Options):
+    """A candidate pair is a near-duplicate when its texts can be aligned: most words have a counterpart among words in
+    the same order, and what has none is spread out instead of being a block of something else."""
+
+    kind: Literal["alignment"] = "alignment"
+    threshold: float = Field(
+        default=0.62,
+        description="Smallest similarity: the share of both texts' words that have a counterpart, by weight.",
+        json_schema_extra=_SHARE,
+    )
+    longest_foreign: float = Field(
+        default=0.22,
+        description="Largest share of either text that one block without counterparts may take, by weight.",
+        json_schema_extra=_SHARE,
+    )
+    boilerplate_weight: float = Field(
+        default=0.2,
+        description="Weight of words in phrases that the fit finds common, such as licences; others weigh 1.",
+        json_schema_extra=_SHARE,
+    )
+
+    @field_validator("threshold", "longest_foreign", "boilerplate_weight")
+    @classmethod
+    def _check_share(cls, value: float, info: Any) -> float:
+        return _share(value, info.field_name)
+
+
+class FitOptions(Options):
+    """What is counted to tell common words and phrases: by a full run, for it and for the refreshes that follow."""
+
+    documents: int = Field(
+        default=4096, description="Documents in the sample, 32,767 at most; all, if there are fewer."
+    )
+    bytes_of_each: int = Field(
+        default=32_768, description="Leading bytes of each sampled document that are counted.", json_schema_extra=_COUNT
+    )
+    words: int = Field(default=5, description="Words in a phrase.", json_schema_extra=_COUNT)
+    min_documents: int = Field(
+        default=6,
+        description="Documents of the sample that a phrase must occur in to be boilerplate.",
+        json_schema_extra=_COUNT,
+    )
+    min_share: float = Field(
+        default=0.0015, description="Share of the sample that it must occur in as well.", json_schema_extra=_SHARE
+    )
+    edition: int = Field(default=0, description="Another number has the fit made anew, by a full run.")
+
+    @field_validator("documents")
+    @classmethod
+    def _check_documents(cls, value: int) -> int:
+        if not 1 <= value <= 32_767:
+            raise ValueError(f"documents must lie between 1 and 32767, not {value}")
+        return value
+
+    @field_validator("bytes_of_each", "words", "min_documents")
+    @classmethod
+    def _check_count(cls, value: int | None, info: Any) -> int | None:
+        return _positive(value, info.field_name)
+
+    @field_validator("min_share")
+    @classmethod
+    def _check_share(cls, value: float, info: Any) -> float:
+        return _share(value, info.field_name)
 
 
 class JaccardOptions(Options):
@@ -107,6 +212,12 @@ class JaccardOptions(Options):
         description="Smallest Jaccard similarity, measured on the whole shingle sets of both texts.",
         json_schema_extra=_SHARE,
     )
+    words: int = Field(default=5, description="Words in a shingle.", json_schema_extra=_COUNT)
+
+    @field_validator("words")
+    @classmethod
+    def _check_count(cls, value: int | None, info: Any) -> int | None:
+        return _positive(value, info.field_name)
 
     @field_validator("threshold")
     @classmethod
@@ -170,7 +281,8 @@ class DecontaminationOptions(Options):
         return value
 
 
-AnyVerifier = Annotated[JaccardOptions | AngleOptions, Field(discriminator="kind")]
+Near = Annotated[RareWordsOptions | MinHashOptions | HyperplaneOptions, Field(discriminator="kind")]
+AnyVerifier = Annotated[AlignmentOptions | JaccardOptions | AngleOptions, Field(discriminator="kind")]
 
 
 class DeduplicationOptions(Options):
@@ -178,10 +290,14 @@ class DeduplicationOptions(Options):
 
     exact: ExactOptions = Field(default_factory=ExactOptions, description="Identical normalised texts.")
     near: Near | None = Field(
-        default_factory=MinHashOptions, description="Candidates for near-duplicates; null looks for exact ones only."
+        default_factory=RareWordsOptions,
+        description="How candidates for near-duplicates are found; null looks for exact copies only.",
     )
     verifier: AnyVerifier = Field(
-        default_factory=JaccardOptions, description="What makes a candidate pair a near-duplicate."
+        default_factory=AlignmentOptions, description="What makes a candidate pair a near-duplicate."
+    )
+    fit: FitOptions = Field(
+        default_factory=FitOptions, description="How common words and phrases of the corpus are told."
     )
     passages: PassageOptions | None = Field(
         default=None,
@@ -209,14 +325,16 @@ class DeduplicationOptions(Options):
         """Without a `kind`, what is said concerns the kind that is used when nothing is said."""
         if not isinstance(data, dict):
             return data
-        usual = {"near": MinHashOptions, "verifier": JaccardOptions}
+        usual = {"near": RareWordsOptions, "verifier": AlignmentOptions}
         told = {name: data[name] for name in usual if isinstance(data.get(name), dict)}
         return data | {name: {"kind": usual[name]().kind} | value for name, value in told.items()}
 
-    def model_post_init(self, context: Any) -> None:
-        """Refuse a verifier that needs what the candidates do not have."""
-        if isinstance(self.near, HyperplaneOptions) and not isinstance(self.verifier, AngleOptions):
-            raise ValueError("candidates of kind embedding need the verifier {kind: cosine}")
+    @property
+    def needs_fit(self) -> bool:
+        """Whether candidates or verifier weigh by what is common in the corpus."""
+        return isinstance(self.near, RareWordsOptions) or (
+            self.near is not None and isinstance(self.verifier, AlignmentOptions)
+        )
 
     @field_validator("max_lost_share")
     @classmethod

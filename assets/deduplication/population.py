@@ -116,6 +116,11 @@ class Population:
         (rows, buckets), (further, further_buckets) = keys.find(old), keys.find(new)
         return np.concatenate([rows, self.count + further]), np.concatenate([buckets, further_buckets])
 
+    def keys(self, band: str) -> Hashes:
+        """The keys of a band of all documents, by number."""
+        old, new = (documents.signatures.column(band) for documents in (self.earlier, self.arrived))
+        return np.concatenate([numbers(old), numbers(new)])
+
     @cached_property
     def _exact(self) -> tuple[Hashes, Hashes]:
         old, new = (documents.signatures.column("exact_key") for documents in (self.earlier, self.arrived))

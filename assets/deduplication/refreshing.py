@@ -42,8 +42,13 @@ class Result(NamedTuple):
 
 def published(options: DeduplicationOptions) -> tuple[str, ...]:
     """The tables that the stage publishes."""
-    tables = ("decisions", "edges", "signatures", "hits")
+    tables = ("decisions", "edges", "signatures", "hits", *(("fit",) if options.needs_fit else ()))
     return tables if options.passages is None else (*tables, "passages", "repeated")
+
+
+def fit_of_record(context: StageContext, tables: dict[str, TableRecord]) -> Table | None:
+    """Where the fit lies that these tables were made with."""
+    return (context.place.table("fit"), tables["fit"].version) if "fit" in tables else None
 
 
 def refresh(context: StageContext, base: Record, now: Reaching, rank: dict[str, int], items: Table | None) -> Result:
@@ -57,11 +62,14 @@ def refresh(context: StageContext, base: Record, now: Reaching, rank: dict[str, 
         raise Rebuild(f"the earlier output has no {' and no '.join(sorted(absent))}")
     before, found = difference(now)
     earlier, gone = _indexed(context, base, before, found)
-    tables = sign(context, now, found.arrived, items, _leaving(context, base, before, found, gone))
+    fit = fit_of_record(context, base.tables)
+    tables = sign(context, now, found.arrived, items, fit, _leaving(context, base, before, found, gone))
+    if options.needs_fit:
+        tables["fit"] = base.tables["fit"]
     arrived = Documents(*_arrivals(context, tables["signatures"], base, now, found, gone))
     edges = _read(context, base, "edges")
     plan = plan_refresh(earlier, edges, gone, arrived, options, rank)
-    added = pa.concat_tables([plan.added, verify(context, now.view, plan.pairs)])
+    added = pa.concat_tables([plan.added, verify(context, now.view, plan.pairs, fit)])
     tables["edges"] = context.update_table("edges", plan.removed, added)
     hits = _read_at(context, "hits", tables["hits"]) if items is not None else None
     seeds = touched_documents(edges, plan.removed, added, arrived.ledger)
@@ -73,7 +81,7 @@ def refresh(context: StageContext, base: Record, now: Reaching, rank: dict[str, 
     else:
         rows, decided = decide_again(now.documents, final, seeds, options, rank, hits)
     tables["decisions"], decisions, changed = follow_decisions(context, base, now, found, rows, decided)
-    figures = {
+    figures = {name: base.metrics[name] for name in ("fit_documents",) if options.needs_fit} | {
         "documents_signed": len(arrived.ledger),
         "pairs_verified": len(plan.pairs),
         "edges_added": len(added),

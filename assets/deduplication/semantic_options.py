@@ -1,4 +1,4 @@
-"""What YAML may say about near-duplicates by vectors: `near: {kind: embedding}` with `verifier: {kind: cosine}`."""
+"""What YAML may say about near-duplicates by vectors: `near: {kind: embedding}` and `verifier: {kind: cosine}`."""
 
 from typing import Any, Literal
 

@@ -26,7 +26,7 @@ from headwater.assets.deduplication.options import DeduplicationOptions
 from headwater.assets.deduplication.refreshing import Result, published, refresh
 from headwater.assets.deduplication.repeats import repeats_of, write_repeated
 from headwater.assets.deduplication.stored import StoredIndex
-from headwater.assets.deduplication.tasks import sign, verify
+from headwater.assets.deduplication.tasks import make_fit, sign, verify
 from headwater.assets.stages import Outcome, Stage
 from headwater.assets.storage.content import digest_of
 from headwater.assets.storage.tables import read_table, take_rows
@@ -84,13 +84,17 @@ def _evaluation_items(context: StageContext, options: DeduplicationOptions) -> t
 def _compute(context: StageContext, now: Reaching, rank: dict[str, int], items: Table | None) -> Result:
     """All documents, compared with one another."""
     options: DeduplicationOptions = context.stage.options  # type: ignore[assignment]
-    tables = sign(context, now, now.kept, items)
+    made = make_fit(context, now)
+    fit = None if made is None else (context.place.table("fit"), made.version)
+    tables = sign(context, now, now.kept, items, fit)
+    if made is not None:
+        tables["fit"] = made
     hits = read_table(context.place.table("hits"), tables["hits"].version) if items is not None else None
     index = StoredIndex(context.place.table("signatures"), tables["signatures"].version)
     arranged = arrange(index, now.documents, rank)
     roots = exact_groups(arranged, options)
     pairs, left_out = candidate_pairs(arranged, roots, options)
-    edges = pa.concat_tables([exact_edges(arranged, roots, options), verify(context, now.view, pairs)])
+    edges = pa.concat_tables([exact_edges(arranged, roots, options), verify(context, now.view, pairs, fit)])
     repeats = repeats_of(context, tables, now)
     decided = decide(now.documents, edges, options, rank, hits, repeats)
     if repeats is not None:
@@ -98,7 +102,8 @@ def _compute(context: StageContext, now: Reaching, rank: dict[str, int], items: 
     tables["edges"] = context.write_table("edges", edges)
     tables["decisions"] = context.write_pieces("decisions", LEDGER, _overlaid(now, decided))
     decisions = read_table(context.place.table("decisions"), tables["decisions"].version, TOLD)
-    figures = {
+    figures = {"fit_documents": len(now.documents)} if options.needs_fit else {}
+    figures |= {
         "documents_signed": len(now.documents),
         "pairs_verified": len(pairs),
         "edges_added": len(edges),

@@ -13,6 +13,7 @@ from headwater.assets.corpus.view import CorpusView, Rows, Table
 from headwater.assets.deduplication.buckets import Flags
 from headwater.assets.deduplication.decontamination import HITS, contaminated
 from headwater.assets.deduplication.difference import Reaching
+from headwater.assets.deduplication.fit import SAMPLED_AT_ONCE, Fit, FitMaker, fit_of, sampled
 from headwater.assets.deduplication.index import signature_schema
 from headwater.assets.deduplication.options import DeduplicationOptions
 from headwater.assets.deduplication.passages import PASSAGES, compute_passages
@@ -35,6 +36,7 @@ class SignTask:
     chosen: tuple[int, ...] | None
     options: DeduplicationOptions
     items: Table | None
+    fit: Table | None
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,25 @@ class VerifyTask:
     documents: Table
     rows: tuple[int, ...]
     options: DeduplicationOptions
+    fit: Table | None
+
+
+def make_fit(context: StageContext, now: Reaching) -> TableRecord | None:
+    """The table `fit` of the documents that reach this stage, where something weighs by it."""
+    options: DeduplicationOptions = context.stage.options  # type: ignore[assignment]
+    if not options.needs_fit:
+        return None
+    chosen = sampled(now.documents["doc_id"], options.fit)
+    rows = np.flatnonzero(now.kept[now.readable])[chosen]
+    maker = FitMaker(options.fit)
+    for first in range(0, len(rows), SAMPLED_AT_ONCE):
+        maker.add(take_positions(*now.view.documents, rows[first : first + SAMPLED_AT_ONCE], ["text"])["text"])
+    return context.write_table("fit", maker.table(len(now.documents)))
+
+
+def read_fit(fit: Table | None, options: DeduplicationOptions) -> Fit | None:
+    """The stored fit as signing and verifying use it."""
+    return None if fit is None else fit_of(read_table(*fit), options.fit)
 
 
 def sign(
@@ -52,6 +73,7 @@ def sign(
     now: Reaching,
     chosen: Flags,
     items: Table | None,
+    fit: Table | None,
     keeping: dict[str, Positions] | None = None,
 ) -> dict[str, TableRecord]:
     """The tables `signatures`, `hits` and, where declared, `passages` with the documents of the chosen rows of the
@@ -60,7 +82,7 @@ def sign(
     With `keeping`, they go on from the earlier tables, less the rows at these positions.
     """
     options: DeduplicationOptions = context.stage.options  # type: ignore[assignment]
-    tasks = [SignTask(now.view, *part, options, items) for part in _parts(now, chosen)]
+    tasks = [SignTask(now.view, *part, options, items, fit) for part in _parts(now, chosen)]
     schemas = {"signatures": signature_schema(options), "hits": HITS}
     if options.passages is not None:
         schemas["passages"] = PASSAGES
@@ -92,7 +114,9 @@ def _sign(task: SignTask) -> Iterator[tuple[str, Any]]:
     if by_content:
         yield "signatures", _whole_contents(documents, task.options)
         return
-    for batch in compute_signatures(documents, task.options).combine_chunks().to_batches():
+    for batch in (
+        compute_signatures(documents, task.options, read_fit(task.fit, task.options)).combine_chunks().to_batches()
+    ):
         yield "signatures", batch
     if task.options.passages is not None:
         for batch in compute_passages(documents, task.options.passages).to_batches():
@@ -111,7 +135,7 @@ def _whole_contents(documents: pa.Table, options: DeduplicationOptions) -> pa.Re
     return pa.RecordBatch.from_arrays([ids, exact], schema=signature_schema(options))
 
 
-def verify(context: StageContext, view: CorpusView, pairs: pa.Table) -> pa.Table:
+def verify(context: StageContext, view: CorpusView, pairs: pa.Table, fit: Table | None) -> pa.Table:
     """Verified near edges of the pairs (PAIRS); each task reads the texts of its own pairs."""
     if pairs.num_rows == 0:
         return EDGES.empty_table()
@@ -122,7 +146,7 @@ def verify(context: StageContext, view: CorpusView, pairs: pa.Table) -> pa.Table
     for chunk in pair_chunks(pairs):
         both = pc.unique(pa.chunked_array([*chunk["doc_id"].chunks, *chunk["other_id"].chunks]))
         places = np.sort(rows[pc.index_in(both, value_set=ids).to_numpy()])
-        tasks.append(VerifyTask(chunk, view.documents, tuple(places.tolist()), options))
+        tasks.append(VerifyTask(chunk, view.documents, tuple(places.tolist()), options, fit))
     sizes = [float(task.pairs.num_rows) for task in tasks]
     ends = [task.pairs.select(["doc_id", "other_id"]).take([0, task.pairs.num_rows - 1]) for task in tasks]
     covers = [[task.pairs.num_rows, end.to_pylist()] for task, end in zip(tasks, ends, strict=True)]
@@ -148,5 +172,6 @@ def _rows_of(view: CorpusView, ids: pa.Array) -> Positions:
 
 def _verify(task: VerifyTask) -> Iterator[tuple[str, Any]]:
     texts = take_positions(*task.documents, np.asarray(task.rows, dtype=np.int64), ["doc_id", "text"])
-    for batch in verify_pairs(task.pairs, lambda _: texts, task.options).combine_chunks().to_batches():
+    fit = read_fit(task.fit, task.options)
+    for batch in verify_pairs(task.pairs, lambda _: texts, task.options, fit).combine_chunks().to_batches():
         yield "near_edges", batch

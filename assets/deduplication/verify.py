@@ -14,17 +14,19 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headwater.assets.deduplication.alignment_verifier import AlignmentVerifier
 from headwater.assets.deduplication.evidence import Evidence
-from headwater.assets.deduplication.normalise import Hashes, Rows, character_tables, text_buffers
-from headwater.assets.deduplication.options import DeduplicationOptions, JaccardOptions, MinHashOptions
+from headwater.assets.deduplication.fit import Fit
+from headwater.assets.deduplication.minhash import shingle_hashes
+from headwater.assets.deduplication.normalise import Hashes, Rows, character_tables, most_words, power, text_buffers
+from headwater.assets.deduplication.options import DeduplicationOptions, JaccardOptions
 from headwater.assets.deduplication.semantic import CosineVerifier
 from headwater.assets.deduplication.semantic_options import AngleOptions
-from headwater.assets.deduplication.signatures import most_words, power, shingle_hashes
 from headwater.assets.kernels import compiled
 from headwater.assets.schemas import EDGES
 
 Texts: TypeAlias = Mapping[str, str] | pa.Table
-CHUNK_SHINGLES = 8_000_000  # of the distinct documents of a chunk: about 64 MB of hashes beside their texts
+CHUNK_SHINGLES = 3_000_000  # or words, of the distinct documents of a chunk: 24 to 90 MB beside their texts
 
 
 class Verifier(Protocol):
@@ -85,9 +87,9 @@ def shingle_sets(texts: pa.Array, words: int) -> tuple[npt.NDArray[np.uint64], n
 class JaccardVerifier:
     """Accepts pairs whose shingle sets have at least the declared Jaccard similarity."""
 
-    def __init__(self, options: JaccardOptions, words: int) -> None:
+    def __init__(self, options: JaccardOptions) -> None:
         self.threshold = options.threshold
-        self.words = words
+        self.words = options.words
 
     def measure(self, texts: pa.Array, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> Evidence:
         """Evidence of the pairs; a text without a shingle shares nothing."""
@@ -146,7 +148,7 @@ def _positions(pairs: pa.Table) -> tuple[tuple[npt.NDArray[np.int64], npt.NDArra
 def _texts_in_order(texts: Texts, doc_ids: pa.Array) -> pa.Array:
     if isinstance(texts, pa.Table):
         rows = pc.index_in(doc_ids, value_set=texts["doc_id"].combine_chunks().cast(pa.string()))
-        found = texts["text"].cast(pa.large_string()).combine_chunks().take(rows)
+        found = texts["text"].cast(pa.large_string()).take(rows).combine_chunks()
     else:
         found = pa.array([texts.get(doc_id) for doc_id in doc_ids.to_pylist()], pa.large_string())
     if found.null_count:
@@ -155,21 +157,26 @@ def _texts_in_order(texts: Texts, doc_ids: pa.Array) -> pa.Array:
     return found
 
 
-def _verifier(options: DeduplicationOptions) -> Verifier:
+def _verifier(options: DeduplicationOptions, fit: Fit | None) -> Verifier:
     if isinstance(options.verifier, AngleOptions):
         return CosineVerifier(options.verifier)
-    assert isinstance(options.near, MinHashOptions)  # the options see to it
-    return JaccardVerifier(options.verifier, options.near.words)
+    if isinstance(options.verifier, JaccardOptions):
+        return JaccardVerifier(options.verifier)
+    assert fit is not None  # of whoever verifies by alignment
+    return AlignmentVerifier(options.verifier, fit)
 
 
-def verify_pairs(pairs: pa.Table, texts_of: Callable[[list[str]], Texts], options: DeduplicationOptions) -> pa.Table:
+def verify_pairs(
+    pairs: pa.Table, texts_of: Callable[[list[str]], Texts], options: DeduplicationOptions, fit: Fit | None = None
+) -> pa.Table:
     """Edges (EDGES, kind `near`) of the pairs (PAIRS) that the verifier accepts, in the order of the pairs.
 
-    `texts_of` gets the ids of one chunk and gives their texts: a mapping, or a table of doc_id and text.
+    `texts_of` gets the ids of one chunk and gives their texts: a mapping, or a table of doc_id and text. `fit` says
+    what is common in the corpus; the alignment of texts needs it.
     """
     if options.near is None:
         return EDGES.empty_table()
-    verifier = _verifier(options)
+    verifier = _verifier(options, fit)
     parts = [_verify_chunk(chunk, texts_of, verifier) for chunk in pair_chunks(pairs)]
     return pa.concat_tables([EDGES.empty_table(), *parts])
 
@@ -180,5 +187,6 @@ def _verify_chunk(pairs: pa.Table, texts_of: Callable[[list[str]], Texts], verif
     accepted = np.flatnonzero(verifier.accepts(evidence))
     kind = pa.array(["near"]).take(pa.array(np.zeros(len(accepted), dtype=np.int64)))
     ids = [doc_ids.take(rows[accepted]) for rows in (left, right)]
-    measured = [pa.array(values[accepted]) for values in evidence]
+    nothing = pa.nulls(len(accepted), pa.float64())
+    measured = [nothing if values is None else pa.array(values[accepted]) for values in evidence]
     return pa.Table.from_arrays([*ids, kind, *measured], schema=EDGES)

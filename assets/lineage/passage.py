@@ -47,7 +47,13 @@ class Duplicate:
     similarity: float
     containment: float
     shared: int
+    foreign: float | None = None
+    moved: float | None = None
+    boilerplate: float | None = None
     through: str | None = None
+
+
+_MEASURED = ("kind", "similarity", "containment", "shared", "foreign", "moved", "boilerplate")
 
 
 @dataclass(frozen=True)
@@ -138,8 +144,10 @@ def _duplicates(store: Store, corpus: str, record: Record, doc_id: str) -> list[
     others = sorted({_other(row, me) for row, me, _ in edges})
     uris, kept = _addresses(store, corpus, others), _kept(place, record, others)
     found = []
+    measured: dict[str, Any]
     for row, me, through in edges:
         other = _other(row, me)
+        measured = {name: row.get(name) for name in _MEASURED}
         found.append(
             Duplicate(
                 asset=record.asset,
@@ -148,7 +156,7 @@ def _duplicates(store: Store, corpus: str, record: Record, doc_id: str) -> list[
                 other_kept=kept.get(other),
                 earlier=None if through else row["other_id"] == other,
                 through=through,
-                **{name: row[name] for name in ("kind", "similarity", "containment", "shared")},
+                **measured,
             )
         )
     return found

@@ -70,11 +70,20 @@ def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     return f"Known: {', '.join(names)}." if names else ""
 
 
+def _kinds_with(field: str, found: Found) -> list[str]:
+    """Other kinds of what stands here that have such a field."""
+    if found.choice is None:
+        return []
+    return sorted(tag for tag in found.choice.kinds() if field in found.choice.kind(tag).fields())
+
+
 def nearest_field(field: str, found: Found) -> str:
-    """The field that was probably meant: one with a similar name, or one of this name further in."""
+    """The field that was probably meant: one with a similar name, or one of this name in another kind or further in."""
     known = found.around.fields()
     if difflib.get_close_matches(field.lower(), known, n=1, cutoff=0.75):
         return nearest(field, known)
+    if kinds := _kinds_with(field, found):
+        return f"It belongs to `kind: {kinds[0]}`." if len(kinds) == 1 else f"It belongs to kinds {', '.join(kinds)}."
     inside = [name for name in known if field in found.around.step(name).fields_of_any_kind()]
     return f"Did you mean '{inside[0]}.{field}'?" if inside else nearest(field, known)
 

@@ -21,6 +21,7 @@ class Found(NamedTuple):
     node: yaml.Node | None  # the value, None when it is not written
     around: SchemaWalk  # the model whose field it is
     here: SchemaWalk  # what may stand there
+    choice: SchemaWalk | None = None  # the kinds that the model around is one of
 
 
 def locate(model: type[BaseModel], node: yaml.Node | None, line: int, location: Location) -> Found:
@@ -35,8 +36,11 @@ def locate(model: type[BaseModel], node: yaml.Node | None, line: int, location: 
     around = here = SchemaWalk.of(model)
     path: list[int | str] = []
     key: yaml.Node | None = None
+    choice: SchemaWalk | None = None
+    chosen_from: SchemaWalk | None = None
     for step in location:
         if isinstance(step, str) and step in here.kinds():
+            chosen_from = here
             around = here = here.kind(step)
             continue
         if step == "[key]":  # the key itself is wrong, not its value
@@ -45,13 +49,14 @@ def locate(model: type[BaseModel], node: yaml.Node | None, line: int, location: 
         entry = child(node, step)
         if entry is None and (isinstance(node, yaml.ScalarNode) or step not in here.fields()):
             continue  # pydantic's name for the member of a plain union, or a field that a short form left out
+        choice, chosen_from = chosen_from, None
         around, here = here, here.step(step)
         in_list = isinstance(node, yaml.SequenceNode)
         key, node = entry or (None, None)
         path.append(step if in_list else key.value if key else str(step))
         if node is not None:
             line = line_of(node if key is None or isinstance(node, yaml.ScalarNode) else key)
-    return Found(line, path, node, around, here)
+    return Found(line, path, node, around, here, choice)
 
 
 def child(node: yaml.Node | None, step: int | str) -> tuple[yaml.Node | None, yaml.Node] | None:

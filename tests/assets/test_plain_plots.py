@@ -10,9 +10,9 @@ from headwater.assets import plain_plots, plots
 SVG = "{http://www.w3.org/2000/svg}"
 CURVE = [(t / 200, (t / 200) ** 4) for t in range(201)]
 PICTURES = {
-    "s_curve": lambda: plain_plots.s_curve(CURVE, 0.7),
-    "low threshold": lambda: plain_plots.s_curve(CURVE, 0.1),
-    "no points": lambda: plain_plots.s_curve([], 0.7),
+    "s_curve": lambda: plain_plots.s_curve(CURVE, 0.7, "Jaccard"),
+    "low threshold": lambda: plain_plots.s_curve(CURVE, 0.1, "Jaccard"),
+    "no points": lambda: plain_plots.s_curve([], 0.7, "Jaccard"),
     "bars": lambda: plain_plots.bar_table([(f"rule {i}", i * 1000.0) for i in range(200)], "Dropped"),
     "no bars": lambda: plain_plots.bar_table([], "Dropped"),
     "bars of nothing": lambda: plain_plots.bar_table([("a", 0.0), ("b", 0.0)], "Dropped"),
@@ -80,7 +80,7 @@ def test_labels_from_data_are_shown_as_they_are():
 
 
 def test_the_s_curve_reads_the_probability_at_the_threshold():
-    svg = plain_plots.s_curve([(0.0, 0.0), (0.5, 0.2), (1.0, 1.0)], 0.75)
+    svg = plain_plots.s_curve([(0.0, 0.0), (0.5, 0.2), (1.0, 1.0)], 0.75, "Jaccard similarity of the shingles")
     assert {"60.0% found", "at 0.75"} <= set(texts(svg))
     point = ElementTree.fromstring(svg).find(f"{SVG}circle")
     line = re.findall(r"([\d.]+),([\d.]+)", ElementTree.fromstring(svg).find(f"{SVG}polyline").get("points"))
@@ -93,7 +93,7 @@ def test_the_data_stages_draw_without_matplotlib():
     code = (
         "import sys\n"
         "from headwater.assets import plain_plots\n"
-        "plain_plots.bar_table([('a', 1.0)], 'T'), plain_plots.s_curve([(0.0, 0.0), (1.0, 1.0)], 0.5)\n"
+        "plain_plots.bar_table([('a', 1.0)], 'T'), plain_plots.s_curve([(0.0, 0.0), (1.0, 1.0)], 0.5, 's')\n"
         "import headwater.assets.curation.stage, headwater.assets.deduplication.stage\n"
         "print('matplotlib' in sys.modules)\n"
     )

@@ -88,8 +88,12 @@ WRONG_DOCUMENT = {
 WRONG_FIELD = {
     "misspelled": (corpus("decription: a"), 7, "attributes.decription", "Unknown field", "'description'"),
     "misspelled in a nested model": (
-        corpus("deduplication:\n  near:\n    treshold: 1"), 9, "attributes.deduplication.near.treshold",
-        "Unknown field", "'threshold'",
+        corpus("deduplication:\n  near:\n    kind: minhash\n    treshold: 1"), 10,
+        "attributes.deduplication.near.treshold", "Unknown field", "'threshold'",
+    ),
+    "field of another kind": (
+        corpus("deduplication: {near: {permutations: 64}}"), 7, "attributes.deduplication.near.permutations",
+        "Unknown field", "It belongs to `kind: minhash`.",
     ),
     "misspelled in a list of kinds": (
         corpus().replace("path:", "pth:"), 6, "attributes.sources[0].pth", "Unknown field", "'path'",

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from headwater.assets.deduplication.bands import bands_and_rows
+from headwater.assets.deduplication.minhash import minhash
 from headwater.assets.deduplication.options import DeduplicationOptions
-from headwater.assets.deduplication.signatures import minhash
 
 
 def words_of(text: str) -> list[str]:

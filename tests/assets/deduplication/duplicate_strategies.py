@@ -7,7 +7,7 @@ from headwater.assets.deduplication.options import DeduplicationOptions, Jaccard
 RANKS = {"web": 0, "books": 1, "code": 2}
 OPTIONS = DeduplicationOptions(
     near=MinHashOptions(words=2, permutations=16, bands=8, rows=2, threshold=0.5),
-    verifier=JaccardOptions(threshold=0.5),
+    verifier=JaccardOptions(threshold=0.5, words=2),
 )
 BASES = [
     "one two three four five six seven eight",

@@ -77,7 +77,7 @@ def test_the_estimate_is_told_kept_and_renewed(tmp_path):
     assert 0.2 < first.metrics["estimated_recall_low"] < first.metrics["estimated_recall"] <= 1.0
     assert first.metrics["estimated_false_matches"] < 0.1
     assert "20 % of words" in first.markdown["estimated precision and recall"]
-    assert [check.name for check in first.checks] == ["lost_share", "estimated_quality"]
+    assert [check.name for check in first.checks] == ["lost_share", "fit_drift", "estimated_quality"]
     assert not first.checks[1].blocking
     write(lab, "b", {n: prose(n, 120) for n in range(300, 310)}, 1_000_000_001)
     lab.run(declared)
@@ -85,7 +85,8 @@ def test_the_estimate_is_told_kept_and_renewed(tmp_path):
     assert kept.metrics["estimated_changes"] == 10
     told = [{k: v for k, v in r.metrics.items() if k.startswith("estimated_r")} for r in (first, kept)]
     assert told[0] == told[1]
-    assert kept.checks == first.checks
+    assert kept.checks[2] == first.checks[2]
+    assert "told from 220 documents; there are 230 now" in kept.checks[1].description
     write(lab, "c", {n: prose(n, 120) for n in range(400, 450)}, 1_000_000_002)
     lab.run(declared)
     assert lab.record("notes/deduplicated").metrics["estimated_changes"] == 0
@@ -97,5 +98,5 @@ def test_a_corpus_may_do_without_an_estimate(tmp_path):
     declared = corpus(estimate=None)
     lab.run(declared)
     record = lab.record("notes/deduplicated")
-    assert [check.name for check in record.checks] == ["lost_share"]
+    assert [check.name for check in record.checks] == ["lost_share", "fit_drift"]
     assert not any(name.startswith("estimated") for name in record.metrics)

@@ -17,15 +17,18 @@ from headwater.assets.storage.content import content_of
 ITEM = prose(900, 20)
 
 
-def corpus(min_words: int = 3, threshold: float = 0.6) -> Corpus:
+_BY_SHINGLES = {"kind": "minhash", "words": 3, "permutations": 32, "bands": 16, "rows": 2, "bucket_width": 3}
+
+
+def corpus(min_words: int = 3, threshold: float = 0.6, near: dict | None = None) -> Corpus:
     return notes(
         path="files/*.jsonl",
         source={"date_field": "date"},
         curation={"rules": [{"kind": "length", "min_words": min_words, "min_bytes": None}]},
         held_out={"share": 0.15, "group": "document"},
         deduplication={
-            "near": {"words": 3, "permutations": 32, "bands": 16, "rows": 2, "bucket_width": 3},
-            "verifier": {"threshold": threshold},
+            "near": near or _BY_SHINGLES,
+            "verifier": {"kind": "jaccard", "words": 3, "threshold": threshold},
             "decontamination": {"sets": [{"name": "quiz", "path": "quiz.jsonl"}]},
             "max_lost_share": 1.0,
             "estimate": None,

@@ -166,7 +166,7 @@ def test_a_crowd_of_near_copies_is_compared_with_few():
     count, width = 1500, 8
     body = " ".join(f"w{number}" for number in range(200))
     documents = table_of([f"{body} unique{number}" for number in range(count)])
-    options = DeduplicationOptions(near=MinHashOptions(bucket_width=width))
+    options = DeduplicationOptions(near=MinHashOptions(bucket_width=width), verifier=JaccardOptions())
     result = deduplicate(documents, ledger_of(count), options, RANKS)
     assert result.decisions["rule"].to_pylist() == [None] + ["near_duplicate"] * (count - 1)
     bands, _ = bands_and_rows(options.near)
@@ -182,7 +182,7 @@ def test_planted_copies_are_found_as_often_as_the_s_curve_says():
         texts.append(" ".join(words))
         edited = [f"e{rng.integers(1 << 30)}" if rng.random() < 0.03 else word for word in words]
         texts.append(" ".join(edited))
-    options = DeduplicationOptions(verifier=JaccardOptions(threshold=0.4))
+    options = DeduplicationOptions(near=MinHashOptions(), verifier=JaccardOptions(threshold=0.4))
     result = deduplicate(table_of(texts), ledger_of(len(texts)), options, RANKS)
     sets = [shingles_of(text, 5) for text in texts]
     jaccard = [len(a & b) / len(a | b) for a, b in zip(sets[::2], sets[1::2], strict=True)]

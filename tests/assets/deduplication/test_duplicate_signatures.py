@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from headwater.assets.deduplication import bands
 from headwater.assets.deduplication.candidates import arrange, candidate_pairs, exact_groups
 from headwater.assets.deduplication.index import signature_schema
+from headwater.assets.deduplication.minhash import minhash, permutations
 from headwater.assets.deduplication.normalise import exact_keys, normalised
-from headwater.assets.deduplication.options import DeduplicationOptions, ExactOptions, MinHashOptions
+from headwater.assets.deduplication.options import DeduplicationOptions, ExactOptions, JaccardOptions, MinHashOptions
 from headwater.assets.deduplication.order import document_order, instant
-from headwater.assets.deduplication.signatures import compute_signatures, minhash, permutations
+from headwater.assets.deduplication.signatures import compute_signatures
 from headwater.assets.deduplication.verify import pair_chunks, shingle_sets, verify_pairs
 
 ALPHABET = "ab_9éÉßÄ \n\t.,-\u00a0Ωω\u0301\U0001d400\U0001f600"
@@ -84,7 +85,7 @@ def test_signatures_are_the_minima_of_the_permutations():
 def test_rows_do_not_depend_on_the_batch_and_memory_not_on_the_length():
     rng = np.random.default_rng(0)
     texts = [" ".join(random_text(rng, int(n))) for n in rng.integers(0, 6000, 12)]
-    options = DeduplicationOptions()
+    options = DeduplicationOptions(near=MinHashOptions())
     whole = compute_signatures(table_of(texts), options)
     assert whole.schema == signature_schema(options)
     parts = [compute_signatures(table_of(texts).slice(at, 5), options) for at in range(0, 12, 5)]
@@ -168,7 +169,7 @@ def test_without_near_only_copies_are_looked_for():
 
 def test_chunks_bound_the_shingles_of_distinct_documents_and_change_nothing():
     texts = [" ".join(f"w{number}" for number in range(start, start + 60)) for start in range(12)]
-    options = DeduplicationOptions(near=MinHashOptions(bands=64, rows=1))
+    options = DeduplicationOptions(near=MinHashOptions(bands=64, rows=1), verifier=JaccardOptions())
     pairs, _ = _found(texts, options)
     chunks = pair_chunks(pairs, budget=200)
     assert pa.concat_tables(chunks).equals(pairs)
@@ -191,13 +192,14 @@ def test_chunks_bound_the_shingles_of_distinct_documents_and_change_nothing():
 def test_missing_texts_and_signatures_are_named():
     texts = ["a b c d e f", "A b c d e g"]
     near = MinHashOptions(words=1, permutations=8, bands=8, rows=1)
-    pairs, _ = _found(texts, DeduplicationOptions(near=near))
+    options = DeduplicationOptions(near=near, verifier=JaccardOptions())
+    pairs, _ = _found(texts, options)
     with pytest.raises(ValueError, match=r"document 000. has a signature but no text"):
-        verify_pairs(pairs, lambda _: {}, DeduplicationOptions(near=near))
+        verify_pairs(pairs, lambda _: {}, options)
     with pytest.raises(ValueError, match="1 documents have no signature, the first is 0002"):
-        arrange(compute_signatures(table_of(texts), DeduplicationOptions()), ledger_of(3), {"web": 0})
+        arrange(compute_signatures(table_of(texts), options), ledger_of(3), {"web": 0})
     with pytest.raises(ValueError, match="row 1 has no text"):
-        compute_signatures(pa.table({"doc_id": ["a", "b"], "text": ["x", None]}), DeduplicationOptions())
+        compute_signatures(pa.table({"doc_id": ["a", "b"], "text": ["x", None]}), options)
 
 
 def test_documents_are_ordered_by_instant_then_source_then_id():

@@ -10,13 +10,17 @@ from hypothesis import strategies as st
 from headwater.assets.deduplication.buckets import KeySet, beyond_width, ranks
 from headwater.assets.deduplication.decontamination import build_index
 from headwater.assets.deduplication.driver import Deduplicated, deduplicate, deduplicate_again
+from headwater.assets.deduplication.minhash import minhash
 from headwater.assets.deduplication.options import (
+    AlignmentOptions,
     DecontaminationOptions,
     DeduplicationOptions,
     ExactOptions,
+    FitOptions,
+    JaccardOptions,
     MinHashOptions,
+    RareWordsOptions,
 )
-from headwater.assets.deduplication.signatures import minhash
 
 ITEM = "alpha beta gamma delta"
 LEDGER = pa.schema([(name, pa.string()) for name in ("doc_id", "split", "source", "date")])
@@ -119,6 +123,31 @@ def test_any_sequence_of_refreshes_gives_what_a_full_run_gives(first, following,
         corpus.check()
 
 
+_SKETCHED = DeduplicationOptions(
+    near=RareWordsOptions(bands=12, rows=2, least_agreement=0.3, min_words=2),
+    verifier=AlignmentOptions(threshold=0.6, longest_foreign=0.4),
+    fit=FitOptions(words=3, min_documents=2),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(_FIRST, _NEXT, st.sampled_from([1, 2, 64]))
+def test_sequences_with_sketches_and_alignments_give_what_a_full_run_with_the_same_fit_gives(first, following, width):
+    options = _SKETCHED.model_copy(update={"near": _SKETCHED.near.model_copy(update={"bucket_width": width})})
+    corpus = Corpus(options)
+    corpus.rows = [{"doc_id": f"{slot:02d}", **row} for slot, row in first.items()]
+    corpus.state = deduplicate(*_tables(corpus.rows), options, RANKS, _INDEX)
+    for step in following:
+        changed = {f"{slot:02d}" for slot in step}
+        corpus.refresh(changed, [{"doc_id": f"{slot:02d}", **row} for slot, row in step.items() if row is not None])
+        documents, ledger = _tables(corpus.rows)
+        full = deduplicate(documents, ledger, options, RANKS, _INDEX, corpus.state.fit)
+        assert corpus.state.decisions.equals(full.decisions)
+        assert corpus.state.signatures.equals(full.signatures)
+        assert corpus.state.left_out == full.left_out
+        assert _sorted(corpus.state.edges).equals(_sorted(full.edges))
+
+
 def _row(doc_id: str, text: str, year: int, split: str = "train") -> dict:
     return {"doc_id": doc_id, "text": text, "split": split, "source": "web", "date": str(year)}
 
@@ -129,7 +158,8 @@ def _crowded(bands: int, texts: list[str], alike: list[list[int]], width: int = 
         minima, _ = minhash(pa.array(texts, pa.large_string()), 1, bands, seed)
         if all(np.flatnonzero(minima[:, n] == minima[rows[0], n]).tolist() == rows for n, rows in enumerate(alike)):
             near = MinHashOptions(words=1, permutations=bands, bands=bands, rows=1, bucket_width=width, seed=seed)
-            return Corpus(_options().model_copy(update={"near": near}))
+            verifier = JaccardOptions(threshold=0.5, words=1)
+            return Corpus(_options().model_copy(update={"near": near, "verifier": verifier}))
     raise AssertionError("no seed puts the texts into these buckets")
 
 

@@ -99,6 +99,10 @@ def test_a_refresh_equals_a_full_run():
     assert sorted(again.edges.to_pylist(), key=key) == sorted(full.edges.to_pylist(), key=key)
 
 
-def test_embeddings_need_the_cosine():
-    with pytest.raises(ValueError, match="cosine"):
-        DeduplicationOptions(near={"kind": "embedding"}, verifier={"threshold": 0.7})
+def test_candidates_by_vectors_may_be_verified_otherwise():
+    words = [f"w{n}" for n in range(80)]
+    documents, ledger = table_of([" ".join(words), " ".join(reversed(words))]), ledger_of(2)
+    by_cosine = deduplicate(documents, ledger, OPTIONS, {"web": 0})
+    by_shingles = DeduplicationOptions(near={"kind": "embedding"}, verifier={"kind": "jaccard"})
+    assert by_cosine.decisions["kept"].to_pylist().count(True) == 1
+    assert deduplicate(documents, ledger, by_shingles, {"web": 0}).decisions["kept"].to_pylist() == [True, True]

@@ -75,7 +75,7 @@ def test_what_a_plan_says_is_what_a_run_does(done):
     for asset, planned in found.items():
         if planned.action != "maybe":
             assert results[asset].reused == (planned.action == "reuse"), asset
-    assert found["notes/deduplicated"].reasons == ["option verifier.threshold: 0.7 → 0.9"]
+    assert found["notes/deduplicated"].reasons == ["option verifier.threshold: 0.62 → 0.9"]
 
 
 def test_code_steps_edits_and_libraries_are_told_apart():

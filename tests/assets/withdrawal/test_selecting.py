@@ -32,7 +32,7 @@ def letters(lab: Lab) -> Lab:
     texts = {f"{number}.txt": prose(number) for number in range(8)}
     letter = prose(50, 120)
     texts |= {"letter.txt": letter, "copy.txt": letter, "draft.txt": reworded(letter, 1, 4)}
-    texts["later.txt"] = reworded(texts["draft.txt"], 2, 25)
+    texts["later.txt"] = reworded(texts["draft.txt"], 2, 70)
     for name, text in texts.items():
         path = lab.root / "mail" / name
         path.parent.mkdir(exist_ok=True)
