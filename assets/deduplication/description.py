@@ -57,7 +57,7 @@ def _fit_drift(then: int, now: int) -> CheckRecord:
 def _show_example(outcome: Outcome, now: Reaching, edges: pa.Table) -> None:
     telling = telling_edge(edges)
     uris = _uris(now, telling)
-    example = example_pair(telling, lambda ids: texts_of(now.view, pa.array(ids)), uris)
+    example = example_pair(telling, lambda ids: texts_of(now, pa.array(ids)), uris)
     if example is None:
         return
     fence = "````"

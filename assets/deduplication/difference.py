@@ -50,6 +50,14 @@ class Reaching:
         """Rows of the ledger of those documents."""
         return self.ledger.filter(pa.array(self.kept))
 
+    def text_rows(self, ids: pa.Array) -> Positions:
+        """Rows of the table of texts for different ids, all of which have a text."""
+        places = pc.index_in(self.ledger["doc_id"], value_set=ids)
+        found = np.flatnonzero(pc.is_valid(places).to_numpy() & self.readable)
+        rows = np.empty(len(ids), dtype=np.int64)
+        rows[places.take(pa.array(found)).to_numpy()] = (np.cumsum(self.readable) - 1)[found]
+        return rows
+
 
 @dataclass(frozen=True)
 class Difference:

@@ -26,6 +26,8 @@ from headwater.assets.deduplication.tasks import sign, verify
 from headwater.assets.storage.records import Record, TableRecord
 from headwater.assets.storage.tables import Positions, read_table, take_rows
 
+LATE = "documents_indexed_late"  # behind documents that stand after them in the ledger, since the last full run
+
 
 class Result(NamedTuple):
     """What a run publishes and what it has to tell.
@@ -69,7 +71,7 @@ def refresh(context: StageContext, base: Record, now: Reaching, rank: dict[str, 
     arrived = Documents(*_arrivals(context, tables["signatures"], base, now, found, gone))
     edges = _read(context, base, "edges")
     plan = plan_refresh(earlier, edges, gone, arrived, options, rank)
-    added = pa.concat_tables([plan.added, verify(context, now.view, plan.pairs, fit)])
+    added = pa.concat_tables([plan.added, verify(context, now, plan.pairs, fit)])
     tables["edges"] = context.update_table("edges", plan.removed, added)
     hits = _read_at(context, "hits", tables["hits"]) if items is not None else None
     seeds = touched_documents(edges, plan.removed, added, arrived.ledger)
@@ -82,6 +84,7 @@ def refresh(context: StageContext, base: Record, now: Reaching, rank: dict[str, 
         rows, decided = decide_again(now.documents, final, seeds, options, rank, hits)
     tables["decisions"], decisions, changed = follow_decisions(context, base, now, found, rows, decided)
     figures = {name: base.metrics[name] for name in ("fit_documents",) if options.needs_fit} | {
+        LATE: base.metrics.get(LATE, 1) + int(np.count_nonzero(found.arrived[: found.stayed])),
         "documents_signed": len(arrived.ledger),
         "pairs_verified": len(plan.pairs),
         "edges_added": len(added),
@@ -107,9 +110,11 @@ def _indexed(context: StageContext, base: Record, before: Reaching, found: Diffe
     """
     index = StoredIndex(context.place.table("signatures"), base.tables["signatures"].version)
     ledger, gone = before.documents, found.gone[before.kept]
-    doc_ids = index.column("doc_id")
-    if len(doc_ids) != len(ledger):
+    if base.tables["signatures"].rows != len(ledger):
         raise Rebuild("the index does not have the documents that the earlier run saw")
+    if base.metrics.get(LATE) == 0:
+        return Documents(index, ledger), np.flatnonzero(gone)
+    doc_ids = index.column("doc_id")
     if not pc.all(pc.equal(doc_ids, ledger["doc_id"]), min_count=0).as_py():
         places = pc.index_in(doc_ids, value_set=ledger["doc_id"].combine_chunks())
         if places.null_count:
