@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from headwater.assets.storage.tables import open_table
 
-HELD_BYTES = 64 << 20  # of columns that are read together
-_VALUE_BYTES = 16  # of a value of any column, generously
+HELD_BYTES = 256 << 20  # of columns that are read together: all bands of a million documents
+_VALUE_BYTES = 8  # of a band's key; the few other columns are not asked for together
 
 
 @dataclass(frozen=True)
