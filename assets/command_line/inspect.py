@@ -159,8 +159,8 @@ def accept_code(asset: str) -> None:
     other = [reason for reason in differences(record.identity, wanted) if not reason.startswith(("code", "library"))]
     if other:
         raise CommandError(f"{asset} differs in more than its code: {'; '.join(other)}. Materialize it.")
-    record.accepted_code.append(wanted.code)
-    loaded.store.place(asset).publish(record)
+    accepted = record.model_copy(update={"accepted_code": [*record.accepted_code, wanted.code]})
+    loaded.store.place(asset).publish(accepted)
     typer.echo(f"Accepted: {asset} keeps its content under code {wanted.code.modules}.")
 
 

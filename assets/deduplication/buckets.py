@@ -17,6 +17,7 @@ from headwater.assets.kernels import compiled
 Flags = npt.NDArray[np.bool_]
 
 _BITS_PER_KEY = 32  # of the filter: about one stranger in thirty reaches the binary search
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)  # odd; the leading bits of a key's product depend on all of its bits
 ABSENT = -1
 
 
@@ -40,7 +41,7 @@ def first_at_least(keys: Hashes, key: np.uint64) -> int:
 def _search(column: Hashes, keys: Hashes, bitmap: Bytes, shift: np.uint64, rows: Rows, places: Rows) -> int:
     count = 0
     for row in range(len(column)):
-        bit = column[row] >> shift
+        bit = (column[row] * _SPREAD) >> shift
         if not (bitmap[bit >> np.uint64(3)] >> np.uint8(bit & np.uint64(7))) & np.uint8(1):
             continue
         place = first_at_least(keys, column[row])
@@ -52,13 +53,13 @@ def _search(column: Hashes, keys: Hashes, bitmap: Bytes, shift: np.uint64, rows:
 
 
 class KeySet:
-    """A set of 64-bit keys that whole columns are looked up in; the keys must be well mixed."""
+    """A set of 64-bit keys that whole columns are looked up in. They are spread first, for minima are low numbers."""
 
     def __init__(self, keys: Hashes) -> None:
         self.keys = distinct(keys)
         bits = max(int(_BITS_PER_KEY * len(self.keys)).bit_length(), 10)
         self._shift = np.uint64(64 - bits)
-        leading = self.keys >> self._shift
+        leading = (self.keys * _SPREAD) >> self._shift
         self._bitmap = np.zeros(1 << (bits - 3), dtype=np.uint8)
         marks = np.left_shift(1, leading & np.uint64(7)).astype(np.uint8)
         np.bitwise_or.at(self._bitmap, leading >> np.uint64(3), marks)

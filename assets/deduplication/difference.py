@@ -2,9 +2,12 @@
 
 A document is the same as before when its row of the ledger stayed, its text and what the ledger says that matters here
 (date, source, split) are as they were, and curation keeps it now as it did then. All others go, arrive, or do both.
+
+Where curation's decisions lie in the files they lay in, all of that holds for every row that stayed, and only the rows
+behind them are read.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,8 +18,9 @@ from headwater.assets.context import Rebuild, StageContext, StageError
 from headwater.assets.corpus.view import CorpusView, Rows, Table, open_corpus, raw_of
 from headwater.assets.deduplication.buckets import Flags
 from headwater.assets.deduplication.neighbourhood import without
+from headwater.assets.storage.changes import Changes, changes_by_files
 from headwater.assets.storage.records import Record
-from headwater.assets.storage.tables import Positions, read_table
+from headwater.assets.storage.tables import Positions, read_table, take_rows
 
 LEDGER_COLUMNS = ["doc_id", "source", "split", "date"]
 
@@ -32,6 +36,9 @@ class Reaching:
     readable: Flags
     decisions: Table  # curation's, row for row with the ledger
     kept: Flags
+    before: "Reaching | None" = None  # what reached the run that this one builds on
+    changes: Changes | None = None  # of the ledger since then
+    alike: bool = False  # curation says of every row that stayed what it said then
 
     @cached_property
     def curated(self) -> pa.Table:
@@ -42,6 +49,14 @@ class Reaching:
     def documents(self) -> pa.Table:
         """Rows of the ledger of those documents."""
         return self.ledger.filter(pa.array(self.kept))
+
+    def text_rows(self, ids: pa.Array) -> Positions:
+        """Rows of the table of texts for different ids, all of which have a text."""
+        places = pc.index_in(self.ledger["doc_id"], value_set=ids)
+        found = np.flatnonzero(pc.is_valid(places).to_numpy() & self.readable)
+        rows = np.empty(len(ids), dtype=np.int64)
+        rows[places.take(pa.array(found)).to_numpy()] = (np.cumsum(self.readable) - 1)[found]
+        return rows
 
 
 @dataclass(frozen=True)
@@ -60,40 +75,69 @@ class Difference:
 
 
 def reaching(context: StageContext, curated: Record) -> Reaching:
-    """Reads what a curated record says of all documents."""
-    view, chunks = open_corpus(context, curated)
-    rows = read_table(*view.ledger, columns=[*LEDGER_COLUMNS, "kept"])
-    decisions = context.table_url(curated, "decisions")
-    kept = read_table(*decisions, columns=["kept"])["kept"].to_numpy()
-    ledger, readable = rows.drop_columns("kept"), rows["kept"].to_numpy()
-    return Reaching(raw_of(context, curated), view, chunks, ledger, readable, decisions, kept)
-
-
-def reached(context: StageContext) -> Reaching:
-    """What reached the run that this one builds on.
+    """What a curated record says of all documents, and what reached the run that this one builds on.
 
     Raises:
-        Rebuild: the history no longer tells.
+        Rebuild: the history no longer tells what reached that run.
     """
+    if context.base is None:
+        return _read(context, curated)
     try:
-        return reaching(context, context.earlier("curated"))
+        earlier = context.earlier("curated")
+        before = _read(context, earlier)
     except (StageError, FileNotFoundError) as error:
         raise Rebuild(str(error)) from error
+    return _followed(context, before, earlier, curated)
 
 
-def difference(context: StageContext, before: Reaching, now: Reaching) -> Difference:
-    """Compares the documents that reached an earlier run with those that reach this one.
+def _read(context: StageContext, curated: Record, first: int = 0) -> Reaching:
+    """The rows from `first` on."""
+    view, chunks = open_corpus(context, curated)
+    raw, decisions = raw_of(context, curated), context.table_url(curated, "decisions")
+    count = raw.rows("ledger") - first
+    rows = take_rows(*view.ledger, first, count, [*LEDGER_COLUMNS, "kept"])
+    kept = take_rows(*decisions, first, count, ["kept"])["kept"].to_numpy()
+    ledger, readable = rows.drop_columns("kept"), rows["kept"].to_numpy()
+    return Reaching(raw, view, chunks, ledger, readable, decisions, kept)
+
+
+def _followed(context: StageContext, before: Reaching, earlier: Record, curated: Record) -> Reaching:
+    """What a curated record says now, of which only the rows behind those that stayed are read where that suffices."""
+    raw = raw_of(context, curated)
+    changes = context.changes_between(before.raw, raw, "ledger")
+    older, newer = (context.table_url(record, "decisions") for record in (earlier, curated))
+    decided = changes_by_files(newer[0], older[1], newer[1])
+    if decided is None or decided.kept != changes.kept or not np.array_equal(decided.removed, changes.removed):
+        return replace(_read(context, curated), before=before, changes=changes)
+    new = _read(context, curated, changes.kept)
+    stays = np.ones(len(before.kept), dtype=np.bool_)
+    stays[changes.removed] = False
+    return replace(
+        new,
+        ledger=pa.concat_tables([without(before.ledger, changes.removed), new.ledger]),
+        readable=np.concatenate([before.readable[stays], new.readable]),
+        kept=np.concatenate([before.kept[stays], new.kept]),
+        before=before,
+        changes=changes,
+        alike=True,
+    )
+
+
+def difference(now: Reaching) -> tuple[Reaching, Difference]:
+    """What reached the run that this one builds on, and how what reaches this one differs from it.
 
     Raises:
-        Rebuild: the earlier version of the ledger is no longer there.
+        Rebuild: there is no such run.
     """
-    changes = context.changes_between(before.raw, now.raw, "ledger")
-    same = _same(before, now, changes.removed, changes.kept)
+    before, changes = now.before, now.changes
+    if before is None or changes is None:
+        raise Rebuild("no earlier output is known")
     gone, arrived = before.kept.copy(), now.kept.copy()
     staying = np.delete(np.arange(len(gone)), changes.removed)
+    same = now.kept[: changes.kept] if now.alike else _same(before, now, changes.removed, changes.kept)
     gone[staying[same]] = False
     arrived[: changes.kept][same] = False
-    return Difference(changes.removed, changes.kept, gone, arrived)
+    return before, Difference(changes.removed, changes.kept, gone, arrived)
 
 
 def _same(before: Reaching, now: Reaching, removed: Positions, stayed: int) -> Flags:

@@ -45,7 +45,7 @@ def add_estimate(
     found = estimate(
         now.documents,
         result.edges,
-        lambda ids: texts_of(now.view, pa.array(ids, pa.string())),
+        lambda ids: texts_of(now, pa.array(ids, pa.string())),
         find_edges,
         options.estimate,
     )
@@ -105,7 +105,7 @@ def _edges_of_copies(
     def texts(ids: list[str]) -> dict[str, str]:
         planted = dict(zip(copies["doc_id"].to_pylist(), copies["text"].to_pylist(), strict=True))
         stored = [doc_id for doc_id in ids if doc_id not in planted]
-        return planted | texts_of(now.view, pa.array(stored, pa.string()))
+        return planted | texts_of(now, pa.array(stored, pa.string()))
 
     return pa.concat_tables([plan.added, verify_pairs(pairs, texts, options, fit)])
 

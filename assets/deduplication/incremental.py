@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from headwater.assets.deduplication.buckets import Difference, Flags, compare_buckets
 from headwater.assets.deduplication.candidates import PAIRS, copy_edges
-from headwater.assets.deduplication.index import band_columns, distinct
+from headwater.assets.deduplication.index import among, band_columns, distinct
 from headwater.assets.deduplication.normalise import Rows
 from headwater.assets.deduplication.options import DeduplicationOptions, Near, RareWordsOptions
 from headwater.assets.deduplication.population import Documents, Groups, Population
@@ -90,9 +90,9 @@ def _near(everyone: Population, touched: Groups, edges: pa.Table, options: Near)
     groups = everyone.groups(np.flatnonzero(present))
     found = _compare(groups, buckets, options.bucket_width)
     near = _near_edges(everyone, groups, edges)
-    fresh = np.setdiff1d(np.setdiff1d(found.gained, found.known), near.codes)
+    fresh = found.gained[~(among(found.gained, found.known) | among(found.gained, distinct(near.codes)))]
     lost = _lost(everyone, near, edges, found.leaving, options)
-    again = near.released & np.isin(near.codes, np.union1d(found.gained, found.known))
+    again = near.released & (among(near.codes, found.gained) | among(near.codes, found.known))
     renamed = _renamed(everyone, groups, edges.take(pa.array(near.rows[again])), near.codes[again])
     removed = np.union1d(near.rows[near.released], lost)
     return Plan(_pairs(everyone, groups, fresh, options), removed, renamed, found.left_out)
@@ -142,7 +142,7 @@ def _near_edges(everyone: Population, groups: Groups, edges: pa.Table) -> _NearE
 
 def _lost(everyone: Population, near: _NearEdges, edges: pa.Table, leaving: Rows, options: Near) -> Rows:
     """Rows of the edges between unchanged groups that are no candidates any more."""
-    doubtful = near.rows[~near.released & (np.isin(near.one, leaving) | np.isin(near.two, leaving))]
+    doubtful = near.rows[~near.released & (among(near.one, leaving) | among(near.two, leaving))]
     if len(doubtful) == 0:
         return doubtful
     ends = [edges[name].take(pa.array(doubtful)).combine_chunks() for name in ("doc_id", "other_id")]

@@ -57,6 +57,8 @@ def touched_documents(edges: pa.Table, removed: Rows, added: pa.Table, arrivals:
 
 def without(rows: pa.Table, removed: Rows) -> pa.Table:
     """The rows at all other positions."""
+    if len(removed) == 0:
+        return rows
     stays = np.ones(len(rows), dtype=np.bool_)
     stays[removed] = False
     return rows.filter(pa.array(stays))

@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 
 from headwater.assets.context import Rebuild, StageContext
 from headwater.assets.corpus.view import Table
-from headwater.assets.curation.stage import LEDGER
 from headwater.assets.deduplication.decide import decide
-from headwater.assets.deduplication.difference import Difference, Reaching, difference, equal, reached
+from headwater.assets.deduplication.decisions import follow_decisions
+from headwater.assets.deduplication.difference import Difference, Reaching, difference
 from headwater.assets.deduplication.incremental import plan_refresh
 from headwater.assets.deduplication.neighbourhood import decide_again, touched_documents, without
 from headwater.assets.deduplication.options import DeduplicationOptions
@@ -23,10 +23,10 @@ from headwater.assets.deduplication.population import Documents
 from headwater.assets.deduplication.repeats import repeats_of, write_repeated
 from headwater.assets.deduplication.stored import StoredIndex
 from headwater.assets.deduplication.tasks import sign, verify
-from headwater.assets.schemas import DECISIONS
-from headwater.assets.storage.content import content_of
 from headwater.assets.storage.records import Record, TableRecord
 from headwater.assets.storage.tables import Positions, read_table, take_rows
+
+LATE = "documents_indexed_late"  # behind documents that stand after them in the ledger, since the last full run
 
 
 class Result(NamedTuple):
@@ -62,8 +62,7 @@ def refresh(context: StageContext, base: Record, now: Reaching, rank: dict[str, 
     options: DeduplicationOptions = context.stage.options  # type: ignore[assignment]
     if absent := set(published(options)) - set(base.tables):
         raise Rebuild(f"the earlier output has no {' and no '.join(sorted(absent))}")
-    before = reached(context)
-    found = difference(context, before, now)
+    before, found = difference(now)
     earlier, gone = _indexed(context, base, before, found)
     fit = fit_of_record(context, base.tables)
     tables = sign(context, now, found.arrived, items, fit, _leaving(context, base, before, found, gone))
@@ -72,7 +71,7 @@ def refresh(context: StageContext, base: Record, now: Reaching, rank: dict[str, 
     arrived = Documents(*_arrivals(context, tables["signatures"], base, now, found, gone))
     edges = _read(context, base, "edges")
     plan = plan_refresh(earlier, edges, gone, arrived, options, rank)
-    added = pa.concat_tables([plan.added, verify(context, now.view, plan.pairs, fit)])
+    added = pa.concat_tables([plan.added, verify(context, now, plan.pairs, fit)])
     tables["edges"] = context.update_table("edges", plan.removed, added)
     hits = _read_at(context, "hits", tables["hits"]) if items is not None else None
     seeds = touched_documents(edges, plan.removed, added, arrived.ledger)
@@ -83,10 +82,9 @@ def refresh(context: StageContext, base: Record, now: Reaching, rank: dict[str, 
         tables["repeated"] = write_repeated(context, now, decided, repeats, rank)
     else:
         rows, decided = decide_again(now.documents, final, seeds, options, rank, hits)
-    earlier_decisions = _read(context, base, "decisions")
-    decisions = _decisions(earlier_decisions, now, found, rows, decided)
-    tables["decisions"], changed = _write_decisions(context, base, earlier_decisions, decisions, found)
+    tables["decisions"], decisions, changed = follow_decisions(context, base, now, found, rows, decided)
     figures = {name: base.metrics[name] for name in ("fit_documents",) if options.needs_fit} | {
+        LATE: base.metrics.get(LATE, 1) + int(np.count_nonzero(found.arrived[: found.stayed])),
         "documents_signed": len(arrived.ledger),
         "pairs_verified": len(plan.pairs),
         "edges_added": len(added),
@@ -112,9 +110,11 @@ def _indexed(context: StageContext, base: Record, before: Reaching, found: Diffe
     """
     index = StoredIndex(context.place.table("signatures"), base.tables["signatures"].version)
     ledger, gone = before.documents, found.gone[before.kept]
-    doc_ids = index.column("doc_id")
-    if len(doc_ids) != len(ledger):
+    if base.tables["signatures"].rows != len(ledger):
         raise Rebuild("the index does not have the documents that the earlier run saw")
+    if base.metrics.get(LATE) == 0:
+        return Documents(index, ledger), np.flatnonzero(gone)
+    doc_ids = index.column("doc_id")
     if not pc.all(pc.equal(doc_ids, ledger["doc_id"]), min_count=0).as_py():
         places = pc.index_in(doc_ids, value_set=ledger["doc_id"].combine_chunks())
         if places.null_count:
@@ -143,48 +143,3 @@ def _arrivals(
         context.place.table("signatures"), signed.version, stayed, signed.rows - stayed, list(signed.columns)
     )
     return index, now.ledger.filter(pa.array(found.arrived))
-
-
-def _decisions(earlier: pa.Table, now: Reaching, found: Difference, rows: Positions, decided: pa.Table) -> pa.Table:
-    """Decisions (LEDGER) for all rows of the present ledger: curation's own, the earlier ones, and those made again.
-
-    `decided` belongs to the `rows` of the documents that reach deduplication.
-    """
-    records = len(now.ledger)
-    places = np.arange(records)
-    staying = np.delete(np.arange(len(earlier)), found.removed)
-    carried = np.flatnonzero(now.kept[: found.stayed])
-    places[carried] = records + staying[carried]
-    at = np.flatnonzero(now.kept)[rows]
-    places[at] = records + len(earlier) + np.arange(len(rows))
-    content = now.curated["content_id"].combine_chunks().take(pa.array(at))
-    parts = [now.curated, earlier, in_ledger(decided, content)]
-    together = pa.concat_tables([part.select(LEDGER.names).cast(LEDGER) for part in parts])
-    return together.take(pa.array(places)).combine_chunks()
-
-
-def in_ledger(decided: pa.Table, content: pa.Array) -> pa.Table:
-    """This stage's decisions (DECISIONS) as rows of LEDGER, given the content_id of each document."""
-    stage = pc.if_else(decided["kept"], pa.scalar(None, pa.string()), pa.scalar("deduplicated"))
-    columns = {name: decided[name] for name in DECISIONS.names} | {"stage": stage, "content_id": content}
-    return pa.table({name: columns[name] for name in LEDGER.names}, schema=LEDGER)
-
-
-def _write_decisions(
-    context: StageContext, base: Record, earlier: pa.Table, decisions: pa.Table, found: Difference
-) -> tuple[TableRecord, int]:
-    """(the published table, how many documents of both runs are decided otherwise)."""
-    stayed = without(earlier, found.removed)
-    differs = np.zeros(found.stayed, dtype=np.bool_)
-    for name in LEDGER.names:
-        differs |= ~equal(stayed[name], decisions[name].slice(0, found.stayed))
-    new = decisions.slice(found.stayed)
-    changed = pa.array(np.flatnonzero(differs))
-    if len(changed) == 0:
-        return context.update_table("decisions", found.removed, new.combine_chunks()), 0
-    content = base.tables["decisions"].sum
-    for rows in (earlier.take(pa.array(found.removed)), stayed.take(changed)):
-        content = content.minus(content_of(rows.combine_chunks()))
-    for rows in (new, decisions.take(changed)):
-        content = content.plus(content_of(rows.combine_chunks()))
-    return context.write_table("decisions", decisions, content), len(changed)

@@ -15,6 +15,7 @@ from headwater.assets.corpus.view import Table, raw_of
 from headwater.assets.curation.stage import LEDGER, corpus_content
 from headwater.assets.deduplication.candidates import arrange, candidate_pairs, exact_edges, exact_groups
 from headwater.assets.deduplication.decide import decide
+from headwater.assets.deduplication.decisions import in_ledger
 from headwater.assets.deduplication.decontamination import build_index
 from headwater.assets.deduplication.description import describe
 from headwater.assets.deduplication.difference import Reaching, reaching
@@ -22,7 +23,7 @@ from headwater.assets.deduplication.estimated import add_estimate
 from headwater.assets.deduplication.evaluation_sets import read_evaluation_set
 from headwater.assets.deduplication.neighbourhood import overlaid
 from headwater.assets.deduplication.options import DeduplicationOptions
-from headwater.assets.deduplication.refreshing import Result, in_ledger, published, refresh
+from headwater.assets.deduplication.refreshing import LATE, Result, published, refresh
 from headwater.assets.deduplication.repeats import repeats_of, write_repeated
 from headwater.assets.deduplication.stored import StoredIndex
 from headwater.assets.deduplication.tasks import make_fit, sign, verify
@@ -93,7 +94,7 @@ def _compute(context: StageContext, now: Reaching, rank: dict[str, int], items: 
     arranged = arrange(index, now.documents, rank)
     roots = exact_groups(arranged, options)
     pairs, left_out = candidate_pairs(arranged, roots, options)
-    edges = pa.concat_tables([exact_edges(arranged, roots, options), verify(context, now.view, pairs, fit)])
+    edges = pa.concat_tables([exact_edges(arranged, roots, options), verify(context, now, pairs, fit)])
     repeats = repeats_of(context, tables, now)
     decided = decide(now.documents, edges, options, rank, hits, repeats)
     if repeats is not None:
@@ -103,6 +104,7 @@ def _compute(context: StageContext, now: Reaching, rank: dict[str, int], items: 
     decisions = read_table(context.place.table("decisions"), tables["decisions"].version, TOLD)
     figures = {"fit_documents": len(now.documents)} if options.needs_fit else {}
     figures |= {
+        LATE: 0,
         "documents_signed": len(now.documents),
         "pairs_verified": len(pairs),
         "edges_added": len(edges),

@@ -1,4 +1,4 @@
-"""The index where it lies in the store, read a column at a time."""
+"""The index where it lies in the store, read a few columns at a time."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,6 +7,9 @@ from typing import Any
 import pyarrow as pa
 
 from headwater.assets.storage.tables import open_table
+
+HELD_BYTES = 256 << 20  # of columns that are read together: all bands of a million documents
+_VALUE_BYTES = 8  # of a band's key; the few other columns are not asked for together
 
 
 @dataclass(frozen=True)
@@ -17,8 +20,23 @@ class StoredIndex:
     version: int
 
     def column(self, name: str) -> pa.ChunkedArray:
-        """Reads one column, in the order of the rows."""
-        return self._table.to_table(columns=[name])[name]
+        """One column, in the order of the rows.
+
+        Columns are asked for one after the other, and each reading goes through all fragments: as many as memory
+        should hold are read at once, and given up when others are.
+        """
+        if name not in self._held:
+            self._held.clear()
+            names = self._table.schema.names
+            together = max(HELD_BYTES // (_VALUE_BYTES * max(self._table.count_rows(), 1)), 1)
+            at = names.index(name)
+            read = self._table.to_table(columns=names[at : at + together])
+            self._held.update(zip(read.column_names, read.columns, strict=True))
+        return self._held[name]
+
+    @cached_property
+    def _held(self) -> dict[str, pa.ChunkedArray]:
+        return {}
 
     @cached_property
     def _table(self) -> Any:

@@ -138,18 +138,18 @@ def _whole_contents(documents: pa.Table, options: DeduplicationOptions) -> pa.Re
     return pa.RecordBatch.from_arrays([ids, exact], schema=signature_schema(options))
 
 
-def verify(context: StageContext, view: CorpusView, pairs: pa.Table, fit: Table | None) -> pa.Table:
+def verify(context: StageContext, now: Reaching, pairs: pa.Table, fit: Table | None) -> pa.Table:
     """Verified near edges of the pairs (PAIRS); each task reads the texts of its own pairs."""
     if pairs.num_rows == 0:
         return EDGES.empty_table()
     options: DeduplicationOptions = context.stage.options  # type: ignore[assignment]
     ids = pc.unique(pa.chunked_array([*pairs["doc_id"].chunks, *pairs["other_id"].chunks]))
-    rows = _rows_of(view, ids)
+    rows = now.text_rows(ids)
     tasks = []
     for chunk in pair_chunks(pairs):
         both = pc.unique(pa.chunked_array([*chunk["doc_id"].chunks, *chunk["other_id"].chunks]))
         places = np.sort(rows[pc.index_in(both, value_set=ids).to_numpy()])
-        tasks.append(VerifyTask(chunk, view.documents, tuple(places.tolist()), options, fit))
+        tasks.append(VerifyTask(chunk, now.view.documents, tuple(places.tolist()), options, fit))
     sizes = [float(task.pairs.num_rows) for task in tasks]
     ends = [task.pairs.select(["doc_id", "other_id"]).take([0, task.pairs.num_rows - 1]) for task in tasks]
     covers = [[task.pairs.num_rows, end.to_pylist()] for task, end in zip(tasks, ends, strict=True)]
@@ -158,19 +158,10 @@ def verify(context: StageContext, view: CorpusView, pairs: pa.Table, fit: Table 
     return read_table(context.place.table("near_edges"), tables["near_edges"].version)
 
 
-def texts_of(view: CorpusView, ids: pa.Array) -> dict[str, str]:
+def texts_of(now: Reaching, ids: pa.Array) -> dict[str, str]:
     """Texts of a few documents by id."""
-    table = take_positions(*view.documents, np.sort(_rows_of(view, ids)), ["doc_id", "text"])
+    table = take_positions(*now.view.documents, np.sort(now.text_rows(ids)), ["doc_id", "text"])
     return dict(zip(table["doc_id"].to_pylist(), table["text"].to_pylist(), strict=True))
-
-
-def _rows_of(view: CorpusView, ids: pa.Array) -> Positions:
-    """Rows of the documents table for different ids, all of which it has."""
-    places = pc.index_in(read_table(*view.documents, columns=["doc_id"])["doc_id"], value_set=ids)
-    found = np.flatnonzero(pc.is_valid(places).to_numpy())
-    rows = np.empty(len(ids), dtype=np.int64)
-    rows[places.take(pa.array(found)).to_numpy()] = found
-    return rows
 
 
 def _verify(task: VerifyTask) -> Iterator[tuple[str, Any]]:

@@ -219,8 +219,7 @@ def _job_facets(run: StageRun, record: Record | None) -> dict[str, Any]:
         "jobType": job_type_job.JobTypeJobFacet(
             processingType="BATCH",
             integration="HEADWATER",
-            jobType=stage.kind.upper(),
-            emissionPattern=job_type_job.EmissionPattern("EVENT_BASED", "ACCUMULATIVE"),
+            jobType=stage.kind.upper(),  # and no emissionPattern: schema and client name its fields differently
         ),
         "headwater_code": HeadwaterCodeJobFacet(
             number=code.number,

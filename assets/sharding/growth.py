@@ -19,15 +19,19 @@ from headwater.assets.context import Rebuild
 from headwater.assets.sharding.holes import touching
 from headwater.assets.sharding.packing import Span
 from headwater.assets.sharding.shards import ShardEntry, StreamIndex
+from headwater.assets.storage.tables import Positions
 
 
 @dataclass(frozen=True)
 class StreamSpans:
-    """Where the documents of one stream stand, ascending; row `i` is row `i` of the stream's token table."""
+    """Where the documents of one stream stand, ascending; row `i` is row `i` of the stream's token table.
 
-    doc_ids: pa.ChunkedArray
+    `doc_ids` is None where nobody asks which documents they are.
+    """
+
     starts: npt.NDArray[np.int64]
     lengths: npt.NDArray[np.int64]
+    doc_ids: pa.ChunkedArray | None = None
 
     @property
     def stops(self) -> npt.NDArray[np.int64]:
@@ -55,22 +59,23 @@ class StreamSpans:
 
 
 def spans_by_stream(spans: pa.Table) -> dict[str, StreamSpans]:
-    """The columns doc_id, stream, start and length, stream by stream in the order of first mention."""
+    """The columns stream, start, length and, where it is there, doc_id: by stream in the order of first mention."""
     found = {}
     for stream in pc.unique(spans["stream"]).to_pylist():
         own = spans.filter(pc.equal(spans["stream"], stream))
-        found[stream] = StreamSpans(own["doc_id"], own["start"].to_numpy(), own["length"].to_numpy())
+        doc_ids = own["doc_id"] if "doc_id" in spans.column_names else None
+        found[stream] = StreamSpans(own["start"].to_numpy(), own["length"].to_numpy(), doc_ids)
     return found
 
 
-_NOWHERE = StreamSpans(pa.chunked_array([[]], pa.string()), np.empty(0, np.int64), np.empty(0, np.int64))
+_NOWHERE = StreamSpans(np.empty(0, np.int64), np.empty(0, np.int64))
 
 
 def withdrawn_spans(before: StreamSpans, after: StreamSpans, numbered: int) -> npt.NDArray[np.int64]:
     """Places that documents have left since (n, 2: first token and number); all others must stand where they stood.
 
     Args:
-        before: the stream as the earlier shards hold it.
+        before: the stream as the earlier shards hold it; without ids, one must know that no place changed its document.
         after: the stream now.
         numbered: tokens that the samples of the earlier shards have room for.
 
@@ -82,13 +87,19 @@ def withdrawn_spans(before: StreamSpans, after: StreamSpans, numbered: int) -> n
     if len(after.starts):
         stays = after.starts[place] == before.starts
     kept = place[stays]
-    same_ids = pc.all(pc.equal(before.doc_ids.filter(pa.array(stays)), after.doc_ids.take(pa.array(kept)))).as_py()
-    if same_ids is False or not np.array_equal(before.lengths[stays], after.lengths[kept]):
+    if not _same_ids(before, after, stays, kept) or not np.array_equal(before.lengths[stays], after.lengths[kept]):
         raise Rebuild("documents stand in other places of their stream than before")
     added = np.delete(after.starts, kept)
     if len(added) and int(added.min()) < numbered:
         raise Rebuild("new documents stand among samples that were numbered before")
     return np.stack([before.starts[~stays], before.lengths[~stays]], axis=1)
+
+
+def _same_ids(before: StreamSpans, after: StreamSpans, stays: npt.NDArray[np.bool_], kept: Positions) -> bool:
+    if before.doc_ids is None or after.doc_ids is None:
+        return True
+    same = pc.equal(before.doc_ids.filter(pa.array(stays)), after.doc_ids.take(pa.array(kept)))
+    return bool(pc.all(same, min_count=0).as_py())
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,16 @@ Nothing moves, so every sample keeps its number and every other shard its bytes.
 withdrawn span are written anew, from themselves: the token tables may have lost the documents already.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 
+import fsspec
 import numpy as np
 import numpy.typing as npt
 
-from headwater.assets.sharding.packing import ShardPlan, Span, pack_blocks
+from headwater.assets.sharding.packing import Block, ShardPlan, Span, clip_spans, merge_spans, pack_blocks
 from headwater.assets.sharding.reader import ShardReader
-from headwater.assets.sharding.shards import ShardEntry, write_shard
+from headwater.assets.sharding.shards import BlockEntry, ShardEntry, StoredBlock, stored_block, write_shard
 
 
 def touching(entry: ShardEntry, spans: npt.NDArray[np.int64], sequence_length: int) -> tuple[Span, ...]:
@@ -25,19 +27,31 @@ def touching(entry: ShardEntry, spans: npt.NDArray[np.int64], sequence_length: i
 def punch_holes(reader: ShardReader, entry: ShardEntry, spans: Sequence[Span], target: str) -> ShardEntry:
     """Write a shard of `reader` into the folder `target`, without the tokens of `spans` (of its stream).
 
-    Holes that it has already stay. Returns the entry for the new index; the same spans give the same bytes again.
+    Holes that it has already stay; blocks that no span touches are copied as they lie. Returns the entry for the new
+    index; the same spans give the same bytes again.
     """
+    return write_shard(target, entry.stream, entry.number, _blocks(reader, entry, merge_spans(spans)))
+
+
+def _blocks(reader: ShardReader, entry: ShardEntry, spans: Sequence[Span]) -> Iterator[Block | StoredBlock]:
+    length = reader.index.sequence_length
+    firsts = [first for first, _ in spans]
+    with fsspec.open(f"{reader.folder}/{entry.file}", "rb") as shard:
+        for block in entry.blocks:
+            start, stop = block.first_sample * length, block.first_sample * length + block.valid
+            near = spans[max(bisect_right(firsts, start) - 1, 0) : bisect_left(firsts, stop)]
+            if own := clip_spans(near, start, stop):
+                yield _punched(reader, entry, block, own)
+            else:
+                yield stored_block(shard, entry.stream, block, length, reader.dtype)
+
+
+def _punched(reader: ShardReader, entry: ShardEntry, block: BlockEntry, spans: Sequence[Span]) -> Block:
+    """The block with pad tokens in the spans as well as in the holes that it has."""
     index = reader.index
-    first = entry.first_sample * index.sequence_length
-    plan = ShardPlan(entry.number, first, first + entry.valid, entry.first_sample, entry.samples)
-    holes = [*(span for block in entry.blocks for span in block.masked), *spans]
-    blocks = pack_blocks(
-        _block_tokens(reader, entry), plan, index.sequence_length, index.block_samples, index.pad, holes
-    )
-    return write_shard(target, entry.stream, entry.number, blocks)
-
-
-def _block_tokens(reader: ShardReader, entry: ShardEntry) -> Iterator[np.ndarray]:
-    for block in entry.blocks:
-        ids = np.arange(block.first_sample, block.first_sample + block.samples)
-        yield reader.samples(entry.stream, ids).ravel()[: block.valid]
+    tokens = reader.samples(entry.stream, np.arange(block.first_sample, block.first_sample + block.samples))
+    start = block.first_sample * index.sequence_length
+    plan = ShardPlan(entry.number, start, start + block.valid, block.first_sample, block.samples)
+    holes = [*block.masked, *spans]
+    chunks = [tokens.ravel()[: block.valid]]
+    return next(pack_blocks(chunks, plan, index.sequence_length, index.block_samples, index.pad, holes))

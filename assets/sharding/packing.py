@@ -78,7 +78,7 @@ def pack_blocks(
         samples = -(-len(flat) // sequence_length)
         tokens = np.full(samples * sequence_length, pad, dtype=flat.dtype)
         tokens[: len(flat)] = flat
-        holes = _clip_spans(masked, start, start + len(flat))
+        holes = clip_spans(masked, start, start + len(flat))
         for hole_start, length in holes:
             tokens[hole_start - start : hole_start - start + length] = pad
         yield Block(first, tokens.reshape(samples, sequence_length), len(flat), holes)
@@ -106,7 +106,8 @@ def _cut_evenly(chunks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]
         yield np.concatenate(waiting)
 
 
-def _clip_spans(spans: Sequence[Span], start: int, stop: int) -> tuple[Span, ...]:
+def clip_spans(spans: Sequence[Span], start: int, stop: int) -> tuple[Span, ...]:
+    """The parts of spans that lie in [start, stop), in their order."""
     clipped = ((max(first, start), min(first + length, stop)) for first, length in spans)
     return tuple((first, last - first) for first, last in clipped if first < last)
 

@@ -31,6 +31,7 @@ from headwater.assets.sharding.shards import (
     write_shard,
 )
 from headwater.assets.stages import Outcome
+from headwater.assets.storage.changes import changes_by_files
 from headwater.assets.storage.content import digest_of
 from headwater.assets.storage.records import Record
 from headwater.assets.storage.tables import open_table, read_table
@@ -122,8 +123,8 @@ def materialize_shards(context: StageContext) -> Outcome:
     return outcome
 
 
-def _streams(context: StageContext, tokens: Record) -> dict[str, StreamSpans]:
-    columns = ["doc_id", "stream", "start", "length"]
+def _streams(context: StageContext, tokens: Record, ids: bool = False) -> dict[str, StreamSpans]:
+    columns = ["stream", "start", "length", *(["doc_id"] if ids else [])]
     return spans_by_stream(read_table(*context.table_url(tokens, "spans"), columns=columns))
 
 
@@ -151,7 +152,10 @@ def _carried(context: StageContext, tokens: Record, streams: Mapping[str, Stream
         raise Rebuild("the documents of its streams were numbered anew")
     source = Path(context.place.folder(context.base.digest))
     try:
-        carried = carry(read_index(str(source)), _streams(context, earlier), streams)
+        (url, older), (_, newer) = (context.table_url(record, "spans") for record in (earlier, tokens))
+        told = changes_by_files(url, older, newer) is not None  # rows that stayed need not be told apart by their ids
+        after = streams if told else _streams(context, tokens, ids=True)
+        carried = carry(read_index(str(source)), _streams(context, earlier, ids=not told), after)
     except (ShardError, FileNotFoundError) as error:
         raise Rebuild(str(error)) from error
     for entry in carried.kept:

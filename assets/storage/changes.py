@@ -6,6 +6,7 @@ reading any column; only where no file is shared (a table that was rebuilt or co
 A row whose values changed counts as one removed and one added.
 """
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headwater.assets.storage.content import hashed_columns, row_hashes
-from headwater.assets.storage.tables import Positions, open_table
+from headwater.assets.storage.tables import Positions, manifest_of, open_table
 
 
 class Changes(NamedTuple):
@@ -39,11 +40,33 @@ def changes(url: str, older: int, newer: int) -> Changes:
     Raises:
         FileNotFoundError: one of the versions is no longer there.
     """
+    manifests = manifest_of(url, older), manifest_of(url, newer)
+    return _changes(url, older, newer) if None in manifests else _known_changes(url, older, newer, manifests)
+
+
+@lru_cache(maxsize=16)
+def _known_changes(url: str, older: int, newer: int, manifests: tuple[Any, ...]) -> Changes:
+    """The same again: every stage behind `raw` asks what changed in it."""
+    found = _changes(url, older, newer)
+    found.removed.flags.writeable = False
+    return found
+
+
+def _changes(url: str, older: int, newer: int) -> Changes:
+    by_file = changes_by_files(url, older, newer)
+    return by_file if by_file is not None else _by_rows(open_table(url, older), open_table(url, newer))
+
+
+def changes_by_files(url: str, older: int, newer: int) -> Changes | None:
+    """The same as far as it can be told without reading a column: None where files and deletion marks do not tell.
+
+    Raises:
+        FileNotFoundError: one of the versions is no longer there.
+    """
     old, new = open_table(url, older), open_table(url, newer)
     if older == newer:
         return Changes(np.empty(0, dtype=np.int64), old.count_rows(), 0)
-    by_file = _by_files(old, new)
-    return by_file if by_file is not None else _by_rows(old, new)
+    return _by_files(old, new)
 
 
 def _by_files(old: Any, new: Any) -> Changes | None:

@@ -10,6 +10,7 @@ import os
 import re
 import uuid
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import fsspec
@@ -86,7 +87,7 @@ class Place:
         if text is None:
             return None
         try:
-            return Record.model_validate_json(text)
+            return _parsed(text)
         except ValidationError as error:
             raise StoreError(f"{self.asset}/record.json {_foreign(text, error.error_count())}") from error
 
@@ -174,6 +175,12 @@ class Place:
 
     def _lance_url(self, path: str) -> str:
         return path if self.store.is_local else str(self.store.fs.unstrip_protocol(path))
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> Record:
+    """A run reads the records of what lies before it again and again; nobody changes a record that was read."""
+    return Record.model_validate_json(text)
 
 
 def _foreign(text: str, differences: int) -> str:

@@ -144,7 +144,7 @@ def open_table(url: str, version: int) -> "lance.LanceDataset":
     Raises:
         FileNotFoundError: the table or that version is not there.
     """
-    manifest = _manifest(url, version)
+    manifest = manifest_of(url, version)
     if manifest is None:
         return _open(url, version, _session)
     return _kept_open(url, version, manifest).checkout_version(version)
@@ -164,7 +164,7 @@ def _kept_open(url: str, version: int, manifest: tuple[int, ...]) -> "lance.Lanc
     return _open(url, version, _session)
 
 
-def _manifest(url: str, version: int) -> tuple[int, ...] | None:
+def manifest_of(url: str, version: int) -> tuple[int, ...] | None:
     """What tells a version's manifest from that of another table made later in its place; None where none is seen."""
     try:
         found = Path(url, "_versions", f"{2**64 - 1 - version:020d}.manifest").stat()
