@@ -35,8 +35,8 @@ class PoaOptions(ObjectiveOptions):
     bottleneck: int = Field(default=256, description="Width before a head's last layer, where vectors get length 1.")
     norm: Literal["batch", "none"] = Field(
         default="none",
-        description="Normalisation of a head's hidden layers, `none` as published. `batch` takes out of a batch what all "
-        "its examples share, which a small batch, few steps and near-equal first features otherwise leave in charge.",
+        description="Normalisation of a head's hidden layers, `none` as published. `batch` takes out what all examples "
+        "of a batch share, which in a short training from near-equal first features otherwise stays in charge.",
     )
     temperature: float = Field(default=0.1, description="Temperature of the students' softmax.")
     first_teacher_temperature: float = Field(default=0.04, description="The teacher's temperature at the start.")
