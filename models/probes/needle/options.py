@@ -5,6 +5,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from headwater.models.mark_options import refuse_few
 from headwater.models.probes.options import FigureMap, ProbeOptions
 
 
@@ -36,6 +37,11 @@ class NeedleOptions(ProbeOptions):
     tokens: int = Field(default=4, description="Tokens of a needle.")
     key: int = Field(default=1, description="Of them, those that are said again at the end; the rest must be told.")
     ids: tuple[int, int] = Field(description="First and last token id that needles are drawn from, none twice.")
+    groups: int | None = Field(
+        default=None,
+        description="The ids are divided into so many equal groups, and a needle is of a group: its first id, which is "
+        "the question, and then others of it. By chance one of a group's other ids is told. Unset: any ids.",
+    )
     texts: int = Field(default=32, description="Haystacks of each length and depth; examples are taken in turn.")
     batch_size: int = Field(default=16, description="Haystacks at once; it bounds memory, not the result.")
 
@@ -47,8 +53,7 @@ class NeedleOptions(ProbeOptions):
                 raise ValueError(f"{name} must rise, and name one at least; they are {list(values)}")
         if self.key >= self.tokens:
             raise ValueError(f"key ({self.key}) must be less than tokens ({self.tokens})")
-        if self.ids[1] - self.ids[0] + 1 < self.tokens:
-            raise ValueError(f"a needle needs {self.tokens} different tokens and ids has fewer")
+        refuse_few(self.ids, self.groups, 1, self.tokens)
         if self.lengths[0] < 2 * self.tokens:
             raise ValueError(f"lengths must be {2 * self.tokens} at least: the needle, its key and value, some hay")
         return self
@@ -73,3 +78,8 @@ class NeedleOptions(ProbeOptions):
                 figures=tuple(tuple(self.cell(length, depth) for length in self.lengths) for depth in self.depths),
             ),
         )
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Its own modules, and what draws the needles."""
+        return (*super().modules, "headwater.models.marks")

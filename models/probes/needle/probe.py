@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from headwater.models.marks import draw_runs
 from headwater.models.probes.needle.options import NeedleOptions
 from headwater.models.probes.protocol import Fields, device_of, undisturbed
 from headwater.models.probes.reading import left_to_right
@@ -68,9 +69,11 @@ class Needle:
         All but the last token is read; the tokens after the key are to be told.
         """
         o = self.options
-        first, room = o.ids[0], length - (2 * o.tokens - 1)
+        room = length - (2 * o.tokens - 1)
         # One draw for each row and cell: a cell's needles do not depend on which other cells are asked.
         rng = torch.Generator().manual_seed((_SEED << 40) + (length << 12) + round(1000 * depth))
-        drawn = torch.rand(len(hay), o.ids[1] - first + 1, generator=rng).argsort(dim=1)[:, : o.tokens] + first
+        drawn = draw_runs(lambda *shape: torch.rand(len(hay), *shape, generator=rng), o.ids, o.groups, 1, o.tokens)[
+            :, 0
+        ]
         before = round(depth * room)
         return torch.cat([hay[:, :before], drawn, hay[:, before:room], drawn], dim=1)

@@ -4,6 +4,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from headwater.models.mark_options import refuse_few
 from headwater.models.views.options import ViewOptions
 
 
@@ -31,13 +32,17 @@ class PlantedCopiesOptions(ViewOptions):
     tokens: int = Field(default=4, description="Tokens of a run.")
     untold: int = Field(default=1, description="Tokens at the head of a second place that are given: its key.")
     ids: tuple[int, int] = Field(description="First and last token id that runs are drawn from; in a row none twice.")
+    groups: int | None = Field(
+        default=None,
+        description="The ids are divided into so many equal groups, and a run is of a group: its first id and then "
+        "others of it, so that the first tells which to look for. Unset: any ids, in any order.",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.untold >= self.tokens:
             raise ValueError(f"untold ({self.untold}) must be less than tokens ({self.tokens})")
-        if (there := self.ids[1] - self.ids[0] + 1) < (wanted := self.copies * self.tokens):
-            raise ValueError(f"a row needs {wanted} different tokens and ids has {there}")
+        refuse_few(self.ids, self.groups, self.copies, self.tokens)
         return self
 
     def needs(self) -> frozenset[str]:
@@ -47,3 +52,8 @@ class PlantedCopiesOptions(ViewOptions):
     def gives(self) -> frozenset[str]:
         """The changed rows, and what may be a target."""
         return frozenset({self.field, self.loss_mask})
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Its own modules, and what draws the runs."""
+        return (*super().modules, "headwater.models.marks")

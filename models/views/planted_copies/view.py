@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from headwater.models.marks import draw_runs
 from headwater.models.views.planted_copies.options import PlantedCopiesOptions
 from headwater.models.views.protocol import ExampleRandom
 
@@ -37,8 +38,8 @@ class PlantedCopies:
         stretch = length // (2 * o.copies)
         if stretch < o.tokens:
             raise ValueError(f"rows of {length} tokens have no room for {o.copies} pairs of runs of {o.tokens} tokens")
-        first, low, high = o.ids[0], *self._starts(random, stretch)
-        runs = first + random.order(o.ids[1] - first + 1)[:, : o.copies * o.tokens].view(-1, o.copies, o.tokens)
+        low, high = self._starts(random, stretch)
+        runs = draw_runs(random.uniform, o.ids, o.groups, o.copies, o.tokens)
         told = batch[o.loss_mask].bool() if o.loss_mask in batch else torch.ones_like(tokens, dtype=torch.bool)
         whole = self._within_a_document(batch, low, high)
         steps = torch.arange(o.tokens, device=tokens.device)

@@ -29,7 +29,16 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "linear": [{}, {"features": "raw"}, {"label": "number"}],
     "needle": [
         {"lengths": [4, 6], "tokens": 2, "ids": [10, 19], "texts": 5},
-        {"lengths": [6], "depths": [0.0, 1.0], "tokens": 3, "key": 2, "ids": [4, 9], "texts": 40, "batch_size": 7},
+        {
+            "lengths": [6],
+            "depths": [0.0, 1.0],
+            "tokens": 3,
+            "key": 2,
+            "ids": [4, 9],
+            "groups": 2,
+            "texts": 40,
+            "batch_size": 7,
+        },
     ],
     "nearest_neighbours": [{"neighbours": 5}, {"features": "raw", "raw": ["columns"]}],
     "node_classification": [{}, {"features": "raw", "graphs": "test"}],

@@ -86,6 +86,18 @@ def test_every_token_after_the_key_counts():
     assert 0 < figures["recall"] < 1
 
 
+def test_a_needle_of_a_group_begins_with_its_name_and_is_asked_by_it():
+    options = NeedleOptions(**OPTIONS | {"groups": 2, "texts": 200, "lengths": (20,)})
+    rows = options.build().hidden_in(texts()["tokens"][torch.arange(200) % 5], 20, 0.5)
+    names = set()
+    for name, *members in rows[:, -3:].tolist():
+        assert name in (50, 55)
+        assert all(name < member < name + 5 for member in members)
+        names.add(name)
+    assert names == {50, 55}
+    assert options.build().measure(Copier(), texts(), texts(), 0)["recall"] == 1.0
+
+
 def test_a_map_names_the_figures_there_are():
     (one,) = NeedleOptions(**OPTIONS).maps()
     figures = probe("needle", **OPTIONS).measure(Copier(), texts(), texts(), 0)
@@ -106,7 +118,7 @@ def test_what_cannot_be_asked_is_refused():
         ({"lengths": [12, 12]}, "lengths must rise"),
         ({"depths": []}, "depths must rise, and name one"),
         ({"key": 3}, "key \\(3\\) must be less than tokens"),
-        ({"ids": [50, 51]}, "a needle needs 3 different tokens"),
+        ({"ids": [50, 51]}, "runs need 3 different tokens and ids has 2"),
         ({"lengths": [5]}, "lengths must be 6 at least"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -77,10 +77,30 @@ def test_what_was_not_to_be_learned_is_not_learned_now():
     assert masks == (torch.tensor(alone) & batch["loss_mask"]).tolist()
 
 
+def test_runs_of_groups_begin_with_their_groups_name_and_no_group_comes_twice():
+    seen = set()
+    for row in planted(rows(2000), groups=5)[0]:
+        runs = list(places_of(row))
+        assert len({run[0] for run in runs}) == len(runs) == 3
+        for name, *members in runs:
+            assert name in (100, 108, 116, 124, 132)
+            assert all(name < member < name + 8 for member in members)
+            seen |= {name, *members}
+    assert seen == set(range(100, 140))
+
+
 def test_what_has_no_room_is_refused():
     with pytest.raises(ValueError, match="rows of 20 tokens have no room for 3 pairs of runs of 4 tokens"):
         planted(rows(length=20))
-    with pytest.raises(ValueError, match="a row needs 12 different tokens and ids has 11"):
+    with pytest.raises(ValueError, match="runs need 12 different tokens and ids has 11"):
         any_view(OPTIONS | {"ids": [100, 110]})
     with pytest.raises(ValueError, match="untold \\(4\\) must be less than tokens \\(4\\)"):
         any_view(OPTIONS | {"untold": 4})
+    for groups, message in (
+        (7, "ids has 40 tokens, which are not 7 equal groups"),
+        (0, "not 0 equal groups"),
+        (2, "each of 3 runs needs a group of its own and there are 2"),
+        (20, "a run needs 4 different tokens and a group has 2"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            any_view(OPTIONS | {"groups": groups})

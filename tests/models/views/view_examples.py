@@ -56,7 +56,7 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "normalise_spectrogram": [{}, {"mean": 1.0, "deviation": 2.0, "spread": 0.5}],
     "planted_copies": [
         {"ids": [60, 80], "segments": None, "copies": 2, "tokens": 3, "untold": 2},
-        {"ids": [60, 80], "copies": 3},
+        {"ids": [60, 80], "copies": 3, "groups": 3, "loss_mask": "told"},
     ],
     "prefix": [{}, {"share": [0.1, 0.8], "sentinel": 60, "end": 1}],
     "random_crop": [{}, {"size": 5, "area": [0.05, 0.3]}],
