@@ -36,7 +36,8 @@ class BitsByPosition:
             longest = int(test[o.length].max())
             raise ValueError(f"bits_by_position needs texts of {end} tokens; the longest held-out one has {longest}")
         with undisturbed(model), torch.no_grad():
-            bits = sum(self._bits(network, batch.to(device)) for batch in rows.split(o.batch_size)) / len(rows)
+            told = [self._bits(network, batch.to(device)) for batch in rows.split(o.batch_size)]
+        bits = torch.stack(told).sum(dim=0) / len(rows)
         stretches = [(first, stop) for first, stop in pairwise(o.edges)]
         # The first token of a text has nothing before it and is not told.
         return {f"{a}_to_{b}/bits_per_token": float(bits[max(a, 1) - 1 : b - 1].mean()) for a, b in stretches}

@@ -34,8 +34,8 @@ class Needle:
         Raises:
             ValueError: no test example is as long as the longest haystack, or the network does not read in order.
         """
-        o = self.options
-        hay, found = self._haystacks(test), {}
+        o, hay = self.options, self._haystacks(test)
+        found: dict[str, float] = {}
         with undisturbed(model), torch.no_grad():
             for length in o.lengths:
                 cells = {o.cell(length, depth): self._recall(model, hay, length, depth) for depth in o.depths}
