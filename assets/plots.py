@@ -243,6 +243,42 @@ def curves_over(
     return _render(draw, (8, 3.6), png)
 
 
+def shares_map(
+    columns: Sequence[str],
+    rows: Sequence[str],
+    shares: Sequence[Sequence[float]],
+    title: str,
+    across: str,
+    up: str,
+    png: Path | None = None,
+) -> str:
+    """Draw a grid of shares, the darker the greater, each with its number.
+
+    Args:
+        columns, rows: labels, from the upper left.
+        shares: by row, one value from 0 to 1 for each column; one that is not finite leaves its cell empty.
+        title: above the picture.
+        across: what the columns are.
+        up: what the rows are.
+        png: where to write the same picture as PNG.
+    """
+    values = np.array([[_number(share) for share in row] for row in shares])
+
+    def draw(axes: "Axes") -> None:
+        axes.pcolormesh(values, cmap="Blues", vmin=0.0, vmax=1.0, edgecolors=CARD, linewidth=1.5)
+        for (row, column), share in np.ndenumerate(values):
+            if np.isfinite(share):
+                colour = CARD if share > 0.55 else INK
+                axes.text(column + 0.5, row + 0.5, f"{share:.2f}", ha="center", va="center", fontsize=8, color=colour)
+        axes.set_xticks(np.arange(len(columns)) + 0.5, [shortened(label) for label in columns])
+        axes.set_yticks(np.arange(len(rows)) + 0.5, [shortened(label) for label in rows])
+        axes.invert_yaxis()
+        axes.grid(visible=False)
+        axes.set(title=clean(title), xlabel=clean(across), ylabel=clean(up))
+
+    return _render(draw, (1.6 + 0.9 * max(len(columns), 3), 1.4 + 0.4 * max(len(rows), 2)), png)
+
+
 def as_markdown_image(svg: str, alt: str = "plot") -> str:
     """Return the picture as a Markdown image that carries its own data, for Dagster's Markdown metadata."""
     encoded = base64.b64encode(svg.encode()).decode("ascii")

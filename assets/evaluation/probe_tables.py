@@ -9,7 +9,7 @@ from headwater.assets.evaluation.component import limits_of
 from headwater.assets.evaluation.intervals import spread_of
 from headwater.assets.evaluation.probe_options import ProbingOptions, RequirementOptions, check_name
 from headwater.assets.markdown import markdown_table
-from headwater.assets.plots import seed_points
+from headwater.assets.plots import seed_points, shares_map
 from headwater.assets.stages import Outcome
 from headwater.assets.storage.records import CheckRecord
 
@@ -21,12 +21,31 @@ def describe_probes(outcome: Outcome, options: ProbingOptions, measured: Measure
     by_figure = figures_of(measured)
     outcome.metrics |= {name: round(spread_of(list(own.values())).mean, 6) for name, own in by_figure.items()}
     outcome.markdown["probes"] = probes_table(measured)
-    for kind in dict.fromkeys(name.rpartition("/")[2] for name in by_figure):
-        rows = {name: list(own.values()) for name, own in by_figure.items() if name.rpartition("/")[2] == kind}
+    mapped = _maps(outcome, options, by_figure)
+    by_kind = {name: own for name, own in by_figure.items() if name not in mapped}
+    for kind in dict.fromkeys(name.rpartition("/")[2] for name in by_kind):
+        rows = {name: list(own.values()) for name, own in by_kind.items() if name.rpartition("/")[2] == kind}
         spreads = {name: spread_of(values) for name, values in rows.items()}
         intervals = {n: None if s.low is None or s.high is None else (s.low, s.high) for n, s in spreads.items()}
         outcome.plots[kind.capitalize()] = seed_points(rows, intervals, kind)
     outcome.checks = [_finite(measured, broken), *(_required(options, figure, by_figure) for figure in options.require)]
+
+
+def _maps(outcome: Outcome, options: ProbingOptions, by_figure: Mapping[str, Mapping[str, float]]) -> set[str]:
+    """Adds the picture and the table of each map of the probes, means over seeds; returns the figures in them."""
+    found: set[str] = set()
+    for name, probe in options.probes.items():
+        for one in probe.maps():
+            cells = [[f"{name}/{figure}" for figure in row] for row in one.figures]
+            own = [[list(by_figure.get(figure, {}).values()) for figure in row] for row in cells]
+            means = [[spread_of(values).mean if values else float("nan") for values in row] for row in own]
+            title = f"{name} {one.title}".capitalize()
+            outcome.plots[title] = shares_map(one.columns, one.rows, means, title, one.across, one.up)
+            header = [f"{one.up}, by {one.across}", *one.columns]
+            table = [[label, *(f"{share:.2f}" for share in row)] for label, row in zip(one.rows, means, strict=True)]
+            outcome.markdown[title] = markdown_table(header, table, left=1)
+            found |= {figure for row in cells for figure in row}
+    return found
 
 
 def figures_of(measured: Measured) -> dict[str, dict[str, float]]:

@@ -49,13 +49,17 @@ def projection(width: int, hidden: int, outputs: int, layers: int, norm: Norm = 
 
 
 class PrototypeHead(nn.Module):
-    """Three linear maps with GELU between, scaled to length 1, and cosines with prototypes: (B, W) → (B, K)."""
+    """Three linear maps with GELU between, scaled to length 1, and cosines with prototypes: (B, W) → (B, K).
 
-    def __init__(self, width: int, hidden: int, bottleneck: int, prototypes: int) -> None:
+    With a `norm` each hidden layer is normalised before its GELU, and has no bias of its own.
+    """
+
+    def __init__(self, width: int, hidden: int, bottleneck: int, prototypes: int, norm: Norm = "none") -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, bottleneck)
-        )
+        steps: list[nn.Module] = []
+        for inputs in (width, hidden):
+            steps += [nn.Linear(inputs, hidden, bias=norm == "none"), *_norm(norm, hidden), nn.GELU()]
+        self.layers = nn.Sequential(*steps, nn.Linear(hidden, bottleneck))
         self.prototypes = nn.Parameter(torch.randn(prototypes, bottleneck))
 
     def forward(self, embedded_BW: Tensor) -> Tensor:

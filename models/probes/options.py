@@ -2,12 +2,23 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, TypeAdapter, WithJsonSchema
 
 from headwater.models.discovery import PartOptions, choice
 from headwater.models.options import Bounded
+
+
+class FigureMap(NamedTuple):
+    """Figures of a probe that are one picture: a grid of values, from the upper left."""
+
+    title: str
+    across: str
+    up: str
+    columns: tuple[str, ...]
+    rows: tuple[str, ...]
+    figures: tuple[tuple[str, ...], ...]  # by row: the figures' names
 
 
 class ProbeOptions(PartOptions, Bounded):
@@ -29,6 +40,10 @@ class ProbeOptions(PartOptions, Bounded):
         examples' texts, None where they have none; `end`: its end-of-text token. Raises ValueError where one lacks.
         """
         return self
+
+    def maps(self) -> tuple[FigureMap, ...]:
+        """Figures that people see as a map; most probes have none. They must lie between 0 and 1."""
+        return ()
 
     @property
     def modules(self) -> tuple[str, ...]:

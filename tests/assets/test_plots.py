@@ -118,3 +118,14 @@ def test_the_markdown_image_carries_the_picture():
     alt, data = re.fullmatch(r"!\[([^\]]*)\]\(data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)\)", image).groups()
     assert alt == "drops  x  by rule"
     assert base64.b64decode(data).decode() == svg
+
+
+def test_a_map_has_a_cell_and_a_number_for_each_share(tmp_path):
+    shares = [[0.0, 0.25], [1.0, float("nan")]]
+    labels = (["128", "256"], ["0", "50"])
+    svg = plots.shares_map(*labels, shares, "a < b", "tokens", "depth", png=tmp_path / "map.png")
+    assert svg == plots.shares_map(*labels, shares, "a < b", "tokens", "depth")
+    assert all(f">{text}<" in svg for text in ("128", "256", "0", "50", "0.00", "0.25", "1.00", "tokens", "depth"))
+    assert "nan" not in svg
+    assert "a &lt; b" in svg
+    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")

@@ -50,3 +50,29 @@ def test_the_deeper_model_has_the_layers_that_its_merge_gives_it(scale):
     added = attributes("yi_deeper", scale)["merger"]["layers"]
     assert deeper["backbone"] == source["backbone"] | {"layers": source["backbone"]["layers"] + added}
     assert deeper["recipe"] == attributes("yi_source_continued", scale)["recipe"]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_long_contexts_are_read_by_models_of_one_origin_and_as_many_tokens(scale):
+    arms = {arm: attributes(f"yi_{arm}", scale) for arm in ("long_continued", "long_same_base", "short_continued")}
+    arms["short_raised"] = attributes("yi_short_raised", scale)
+    base = attributes("yi_short", scale)["backbone"]["rope_base"]
+    raised = {arm for arm, said in arms.items() if said["backbone"]["rope_base"] > base}
+    assert raised == {"long_continued", "short_raised"}
+    assert {said["init"] for said in arms.values()} == {"yi_short"}
+    lengths = {name: attributes(name, scale)["sequence_length"] for name in ("yi_long_texts", "yi_short_texts")}
+    tokens = {said["recipe"]["batch_size"] * lengths[said["shards"]] for said in arms.values()}
+    assert max(tokens) <= 1.06 * min(tokens)  # a paper's 4M tokens are no whole number of its long texts
+    assert len({(said["recipe"]["steps"], str(said["views"])) for said in arms.values()}) == 1
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_needles_are_asked_for_as_they_were_planted_and_up_to_the_longest_text(scale):
+    planted = attributes("yi_short", scale)["views"][0]
+    asked = attributes("yi_long_map", scale)["probes"]["needle"]
+    assert {name: planted[name] for name in ("ids", "groups", "tokens")} == {
+        name: asked[name] for name in ("ids", "groups", "tokens")
+    }
+    assert max(asked["lengths"]) == attributes("yi_long_texts", scale)["sequence_length"]
+    marks = attributes("yi_long_pieces", scale)["fit"]["special_tokens"]
+    assert marks[2] == f"<|mark_{{0..{planted['ids'][1] - planted['ids'][0]}}}|>"

@@ -44,7 +44,7 @@ class Poa(BaseObjective[PoaOptions]):
         """`prototypes_<K>` for each number of prototypes."""
         o = self.options
         return nn.ModuleDict(
-            {f"prototypes_{k}": PrototypeHead(dims["width"], o.hidden, o.bottleneck, k) for k in o.prototypes}
+            {f"prototypes_{k}": PrototypeHead(dims["width"], o.hidden, o.bottleneck, k, o.norm) for k in o.prototypes}
         )
 
     def losses(self, step: Step) -> Losses:

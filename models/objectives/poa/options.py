@@ -33,6 +33,11 @@ class PoaOptions(ObjectiveOptions):
     )
     hidden: int = Field(default=2048, description="Hidden width of a head.")
     bottleneck: int = Field(default=256, description="Width before a head's last layer, where vectors get length 1.")
+    norm: Literal["batch", "none"] = Field(
+        default="none",
+        description="Normalisation of a head's hidden layers, `none` as published. `batch` takes out what all examples "
+        "of a batch share, which in a short training from near-equal first features otherwise stays in charge.",
+    )
     temperature: float = Field(default=0.1, description="Temperature of the students' softmax.")
     first_teacher_temperature: float = Field(default=0.04, description="The teacher's temperature at the start.")
     teacher_temperature: float = Field(default=0.07, description="The teacher's temperature after the warm-up.")

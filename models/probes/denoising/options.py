@@ -12,6 +12,7 @@ class DenoisingOptions(ProbeOptions):
     """Bits for each token that a view hid, told by the network as it is."""
 
     built_by: ClassVar[str] = "headwater.models.probes.denoising.probe:Denoising"
+    helpers: ClassVar[tuple[str, ...]] = ("protocol", "reading")
     bounds = {"mode": (0, 1 << 30), "start": (0, 1 << 30), "batch_size": (1, 1 << 20)}
 
     kind: Literal["denoising"] = Field(

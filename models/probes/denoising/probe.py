@@ -15,6 +15,7 @@ from headwater.models.objectives.batches import within
 from headwater.models.objectives.sequence_to_sequence.objective import states_before
 from headwater.models.probes.denoising.options import DenoisingOptions
 from headwater.models.probes.protocol import Fields, cut, device_of, undisturbed
+from headwater.models.probes.reading import left_to_right
 from headwater.models.views.pipeline import Views
 
 _VIEW_SEED = 0  # the same for every network and seed: all are asked for the same tokens
@@ -79,10 +80,5 @@ def _in_order(network: Any, tokens: Tensor, hidden: Tensor) -> tuple[Tensor, Ten
     Raises:
         ValueError: the network has an encoder, or reads in both directions.
     """
-    architecture = getattr(network.options, "architecture", "decoder")
-    if architecture not in ("decoder", "prefix_decoder"):
-        raise ValueError(
-            f"reads: in_order needs a network that reads from left to right, and this is an {architecture}"
-        )
-    states, chosen = network(tokens[:, :-1]), hidden[:, 1:]
+    states, chosen = left_to_right(network, tokens[:, :-1], "reads: in_order"), hidden[:, 1:]
     return states[chosen], tokens[:, 1:][chosen]

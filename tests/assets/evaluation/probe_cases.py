@@ -96,6 +96,18 @@ def classifier(name: str = "told", steps: int = 12, seeds: tuple[int, ...] = (0,
     )
 
 
+def reader(name: str, steps: int = 2) -> Training:
+    """A small decoder that learns the next token of each text."""
+    return Training(
+        name=name,
+        shards="labelled",
+        backbone={"kind": "decoder", "width": 8, "layers": 1, "heads": 2},
+        recipe={"steps": steps, "batch_size": 4},
+        seeds=[0, 1],
+        tracking=[],
+    )
+
+
 def probing(name: str = "probed", **options: Any) -> Evaluation:
     given: dict[str, Any] = {"probes": {"centroids": centroids()}, "shards": "labelled"} | options
     if given.get("network") is None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from probe_cases import centroids, classifier, examples, probing, write_languages
+from probe_cases import centroids, classifier, examples, probing, reader, write_languages
 from pydantic import ValidationError
 from small_pipelines import Lab, bytes_tokenizer, notes, packed, plant
 
@@ -50,6 +50,25 @@ def test_the_code_of_the_measured_network_counts_and_that_of_others_does_not(lan
     stage = probing(probes={"first": centroids()}).stages("p")[0]
     wanted = wanted_identity(stage, languages.store, languages.workspace)
     assert wanted.code == stage.code_record(modules) != stage.code_record()
+
+
+def test_figures_that_form_a_map_are_a_picture_and_a_table_of_their_own(languages: Lab):
+    languages.run(classifier(seeds=(0, 1)))
+    probes = {"far": {"kind": "needle", "lengths": [8, 12], "depths": [0, 1], "tokens": 2, "ids": [2, 9], "texts": 3}}
+    languages.run(causal := reader("causal"))
+    record = languages.run(probing(training=causal.options.name, probes=probes))["probed/evaluation"].record
+    title = "Far recall by length and depth"
+    assert {"Recall", title} == set(record.plots)
+    table = record.markdown[title].splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+    assert cells[0][1:] == ["8", "12"]
+    for row, depth in zip(cells[2:], ("0", "100"), strict=True):
+        means = [record.metrics[f"far/{length}_tokens_at_{depth}_percent/recall"] for length in (8, 12)]
+        assert row == [depth, *(f"{mean:.2f}" for mean in means)]
+    folder = languages.store.place("probed/evaluation").folder(record.digest)
+    named = Path(folder, record.plots["Recall"]).read_text()
+    assert "far/8_tokens/recall" in named
+    assert "_percent" not in named
 
 
 def test_every_replicate_is_measured_by_every_probe(languages: Lab):

@@ -18,6 +18,7 @@ from headwater.assets.fitting.stage import tokenizer_at
 from headwater.assets.running import StageError, run_stage
 from headwater.assets.training.checkpoints import export_checkpoint, open_checkpoint
 from headwater.assets.training.curves import Curve, read_curve
+from headwater.assets.training.describe import _checks
 from headwater.models.trainer.reports import StepReport
 
 TESTS = Path(__file__).parents[2]
@@ -165,6 +166,22 @@ def test_training_lowers_the_loss_and_says_so(lab):
     assert "Loss seed 0" in record.plots
     losses = [line["loss"] for line in read_curve(folder(lab, record) / "seed_0")]
     assert np.mean(losses[-3:]) < np.mean(losses[:3]) - 0.3
+
+
+@pytest.mark.parametrize(
+    ("leeway", "ends", "passed"),
+    [
+        (1.0, 3.2, False),
+        (1.0, 3.1, True),
+        (1.05, 3.2, True),
+        (1.05, 3.4, False),
+        (None, 9.0, True),
+        (None, np.nan, False),
+    ],
+)
+def test_who_goes_on_from_another_training_may_have_nothing_left_to_learn(leeway, ends, passed):
+    (learned, _) = _checks([3.2, 3.2], [3.0, ends], 0, STEPS, leeway)
+    assert (learned.name, learned.blocking, learned.passed) == ("learned", True, passed)
 
 
 def test_a_curve_forgets_the_steps_that_are_made_again(tmp_path):

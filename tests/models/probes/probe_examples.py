@@ -15,6 +15,7 @@ KINDS = parts(FAMILY, ProbeOptions)
 
 EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "aggregated": [{"classes": 3, "head": "classifier"}, {"classes": 3}],
+    "bits_by_position": [{"edges": [0, 3, 6]}, {"edges": [2, 4], "batch_size": 3}],
     "calibration": [{"bins": 5}, {"head": "classifier"}],
     "classifier": [{}, {"among": (0, 1)}],
     "clustering": [{}, {"features": "raw", "clusters": 5, "normalise": False}],
@@ -26,6 +27,19 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "few_shot": [{"draws": 3}, {"how": "linear", "shots": 2, "draws": 2}],
     "fine_tune": [{"steps": 5, "batch_size": 8, "views": [{"kind": "noise"}]}, {"steps": 3, "label_share": 0.2}],
     "linear": [{}, {"features": "raw"}, {"label": "number"}],
+    "needle": [
+        {"lengths": [4, 6], "tokens": 2, "ids": [10, 19], "texts": 5},
+        {
+            "lengths": [6],
+            "depths": [0.0, 1.0],
+            "tokens": 3,
+            "key": 2,
+            "ids": [4, 9],
+            "groups": 2,
+            "texts": 40,
+            "batch_size": 7,
+        },
+    ],
     "nearest_neighbours": [{"neighbours": 5}, {"features": "raw", "raw": ["columns"]}],
     "node_classification": [{}, {"features": "raw", "graphs": "test"}],
     "perceptron": [

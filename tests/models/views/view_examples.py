@@ -54,6 +54,10 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     ],
     "noise": [{"clip": True}, {"field": "audio"}],
     "normalise_spectrogram": [{}, {"mean": 1.0, "deviation": 2.0, "spread": 0.5}],
+    "planted_copies": [
+        {"ids": [60, 80], "segments": None, "copies": 2, "tokens": 3, "untold": 2},
+        {"ids": [60, 80], "copies": 3, "groups": 3, "loss_mask": "told"},
+    ],
     "prefix": [{}, {"share": [0.1, 0.8], "sentinel": 60, "end": 1}],
     "random_crop": [{}, {"size": 5, "area": [0.05, 0.3]}],
     "rotate90": [{}, {"every": True, "into": "image_turned"}],
@@ -103,4 +107,5 @@ def batch_of(count: int = 12, seed: int = 0, length: int = 24) -> dict[str, Tens
         "categories": torch.randint(0, 5, (count, 3), generator=rng),
         "tokens": torch.where(torch.arange(length) < lengths[:, None], tokens, 0),
         "length": lengths,
+        "segments": (torch.rand(count, length, generator=rng) < 0.05).cumsum(1),
     }

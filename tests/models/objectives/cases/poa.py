@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from objective_case import Case, Paper, unchanged
-from slow_numpy import gelu, linear, softmax, unit
+from slow_numpy import batch_norm, gelu, linear, softmax, unit
 from toy_students import ImageStudent, drawn, image_views
 
 from headwater.models.backbones.building import build_backbone
@@ -25,14 +25,21 @@ def crops(seed, step):
     }
 
 
-def scores(x, heads, name):
-    """A head; of a narrower vector only the columns that it has are read, and made larger by W / w."""
+def scores(rows, heads, name, norm):
+    """A head; of narrower vectors only the columns that they have are read, and made larger by W / w."""
     first = heads[f"{name}.layers.0.weight"]
-    scale = first.shape[1] / len(x)
-    hidden = np.array([scale * sum(row[i] * x[i] for i in range(len(x))) for row in first])
-    hidden = gelu(linear(gelu(hidden + heads[f"{name}.layers.0.bias"]), heads, f"{name}.layers.2"))
-    direction = unit(linear(hidden, heads, f"{name}.layers.4"))
-    return np.array([unit(row) @ direction for row in heads[f"{name}.prototypes"]])
+    scale = first.shape[1] / len(rows[0])
+    hidden = np.array([[scale * sum(row[i] * x[i] for i in range(len(x))) for row in first] for x in rows])
+    second, last = ("3", "6") if norm == "batch" else ("2", "4")
+    if norm == "batch":
+        hidden = batch_norm(hidden, heads[f"{name}.layers.1.weight"], heads[f"{name}.layers.1.bias"])
+        hidden = np.array([heads[f"{name}.layers.{second}.weight"] @ gelu(x) for x in hidden])
+        hidden = batch_norm(hidden, heads[f"{name}.layers.4.weight"], heads[f"{name}.layers.4.bias"])
+    else:
+        hidden = hidden + heads[f"{name}.layers.0.bias"]
+        hidden = [linear(gelu(x), heads, f"{name}.layers.{second}") for x in hidden]
+    directions = [unit(linear(gelu(x), heads, f"{name}.layers.{last}")) for x in hidden]
+    return [np.array([unit(row) @ x for row in heads[f"{name}.prototypes"]]) for x in directions]
 
 
 def assignments(rows, heat, rounds):
@@ -55,25 +62,25 @@ def reference(given):
     share = min(1, given.progress / o.warmup)
     heat = (1 - share) * o.first_teacher_temperature + share * o.teacher_temperature
 
-    def add(term, chances, vectors, crops_of_it):
-        for chance, x in zip(chances, vectors, strict=True):
+    def add(term, chances, vectors):
+        for chance, told in zip(chances, scores(vectors, heads, name, o.norm), strict=True):
             total, count = found.get(term, (0.0, 0))
-            total -= chance @ np.log(softmax(scores(x, heads, name) / o.temperature)) / len(names)
+            total -= chance @ np.log(softmax(told / o.temperature)) / len(names)
             found[term] = total, count + (1 if name == names[0] else 0)
 
     for name in names:
         seen = given.teachers["ema"].outputs["embed"]
-        rows = [scores(x, given.teachers["ema"].heads, name) for crop in seen for x in crop]
+        rows = scores([x for crop in seen for x in crop], given.teachers["ema"].heads, name, o.norm)
         targets = np.split(assignments(rows, heat, o.rounds), 2)
         for s in range(number):
             for t in (0, 1):
                 if s != t:
-                    add("intact", targets[t], whole[s], s)
+                    add("intact", targets[t], whole[s])
                     if o.elastic:
-                        add("elastic", targets[t], part[s], s)
+                        add("elastic", targets[t], part[s])
             if o.elastic:
-                shown = [softmax(scores(x, heads, name) / o.temperature) for x in whole[s]]
-                add("same_view" if s < 2 else "same_view_small", shown, part[s], s)
+                shown = [softmax(told / o.temperature) for told in scores(whole[s], heads, name, o.norm)]
+                add("same_view" if s < 2 else "same_view_small", shown, part[s])
     return found
 
 
@@ -159,5 +166,6 @@ def case(batch, student=lambda seed: build_backbone(MODEL, seed), **options):
 CASES = {
     "two_crops": case(lambda *place: image_views(*place, "ab")),
     "multi_crop": case(crops, small="local"),
+    "normed": case(lambda *place: image_views(*place, "ab"), norm="batch"),
     "alone": case(lambda *place: image_views(*place, "ab"), lambda seed: drawn(ImageStudent(), seed), elastic=False),
 }

@@ -1,0 +1,1 @@
+"""Bits for each token, stretch by stretch of a text."""

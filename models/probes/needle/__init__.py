@@ -1,0 +1,1 @@
+"""Whether a network finds again what stood far back."""

@@ -1,0 +1,1 @@
+"""Runs of random tokens put at two places of each text each."""
