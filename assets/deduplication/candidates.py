@@ -36,6 +36,9 @@ PAIRS = pa.schema(
 )
 
 
+PENDING_PAIRS = 1 << 22  # pairs that wait to be looked at together
+
+
 class Candidates(NamedTuple):
     """Row pairs, later and earlier, sorted by (later, earlier), and the comparisons that the bucket width left out."""
 
@@ -143,14 +146,23 @@ class SharedBands:
             codes, beyond = self._pairs_of_band(numbers(roots.column(name))[eligible])
             pending.append(codes)
             left_out += beyond
-            if sum(map(len, pending)) > len(found):  # rarely, as the pairs grow, and never more than twice their memory
-                found, pending = distinct(np.concatenate([found, *pending])), []
-        found = distinct(np.concatenate([found, *pending]))
-        later, earlier = (eligible[rows] for rows in np.divmod(found, max(len(eligible), 1)))
-        if isinstance(self.options, RareWordsOptions):
-            agree = agreeing(lambda name: numbers(roots.column(name)), later, earlier, self.options)
-            later, earlier = later[agree], earlier[agree]
-        return Candidates(later, earlier, left_out)
+            # Rarely, as the pairs grow, and never more than twice their memory.
+            if sum(map(len, pending)) > max(len(found), PENDING_PAIRS):
+                found, pending = self._joined(found, pending, roots, eligible), []
+        found = self._joined(found, pending, roots, eligible)
+        later, earlier = np.divmod(found, max(len(eligible), 1))
+        return Candidates(eligible[later], eligible[earlier], left_out)
+
+    def _joined(self, found: Rows, pending: list[Rows], roots: Index, eligible: Rows) -> Rows:
+        """The pairs found so far and those of further bands whose sketches agree.
+
+        Pairs that share a band by chance grow with the square of the documents; those that agree, with what they copy.
+        """
+        fresh = distinct(np.concatenate([np.empty(0, dtype=np.int64), *pending]))
+        if isinstance(self.options, RareWordsOptions) and len(fresh):
+            later, earlier = (eligible[rows] for rows in np.divmod(fresh, len(eligible)))
+            fresh = fresh[agreeing(lambda name: numbers(roots.column(name)), later, earlier, self.options)]
+        return distinct(np.concatenate([found, fresh]))
 
     def _pairs_of_band(self, keys: Hashes) -> tuple[npt.NDArray[np.int64], int]:
         order = np.argsort(keys, kind="stable")  # stable: within a bucket, the order of precedence

@@ -20,9 +20,10 @@ from slow_alignment import (
     word_slot,
 )
 
+from headwater.assets.deduplication import candidates
 from headwater.assets.deduplication.bands import band_names
 from headwater.assets.deduplication.candidates import arrange, candidate_pairs, exact_groups
-from headwater.assets.deduplication.fit import Fit
+from headwater.assets.deduplication.fit import Fit, fit_documents, fit_of
 from headwater.assets.deduplication.options import DeduplicationOptions, RareWordsOptions
 from headwater.assets.deduplication.rare_words import agreeing, sketch_keys
 from headwater.assets.deduplication.signatures import compute_signatures
@@ -214,3 +215,21 @@ def test_rows_of_the_index_do_not_depend_on_the_batch():
     whole = compute_signatures(table_of(texts), options, NOTHING_COMMON)
     parts = [compute_signatures(table_of(texts).slice(at, 3), options, NOTHING_COMMON) for at in range(0, 10, 3)]
     assert pa.concat_tables(parts).combine_chunks().equals(whole.combine_chunks())
+
+
+def test_pairs_may_be_looked_at_in_many_turns(monkeypatch):
+    """Whenever sketches are compared, and however often for one pair, the candidates are the same."""
+    rng = np.random.default_rng(5)
+    words = [f"w{number}" for number in range(60)]
+    texts = [" ".join(rng.choice(words, 40)) for _ in range(60)]
+    options = DeduplicationOptions(near=RareWordsOptions(bands=20, rows=2, least_agreement=0.3))
+    documents, ledger = table_of(texts), ledger_of(len(texts))
+    fit = fit_of(fit_documents(documents, options.fit), options.fit)
+    arranged = arrange(compute_signatures(documents, options, fit), ledger, {"web": 0})
+    roots = exact_groups(arranged, options)
+    at_once = candidate_pairs(arranged, roots, options)
+    monkeypatch.setattr(candidates, "PENDING_PAIRS", 0)
+    in_turns = candidate_pairs(arranged, roots, options)
+    assert in_turns[0].equals(at_once[0])
+    assert in_turns[1] == at_once[1]
+    assert 0 < len(at_once[0]) < len(texts) * (len(texts) - 1) / 2
