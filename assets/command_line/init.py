@@ -46,7 +46,7 @@ type: headwater.assets.Corpus
 attributes:
   name: my_text
   sources:
-    # Every file that has an extension. Paths start at the workspace folder; s3://... works, too. Other kinds of source:
+    # Files with these extensions. Paths start at the workspace folder; s3://... works, too. Other kinds of source:
     # jsonl, csv, parquet, warc, webdataset, installed_packages. List several, in order of precedence among duplicates.
     - {kind: text_files, path: "documents/**/*", extensions: [.md, .rst, .txt]}
   # Chosen by hash of the file name before anything is fitted; never trained on.
@@ -55,6 +55,7 @@ attributes:
   # curation:
   #   rules:
   #     - {kind: length, min_words: 20}
+  # Drop less: what corresponds in a larger share of both texts only (the standard is 0.62).
   # deduplication: {verifier: {threshold: 0.7}}
 ---
 type: headwater.assets.Fit

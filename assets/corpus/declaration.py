@@ -1,5 +1,6 @@
 """What a declaration may say about a whole corpus, and the part of it that each stage depends on."""
 
+from difflib import get_close_matches
 from typing import Self
 
 from pydantic import Field, field_validator, model_validator
@@ -67,6 +68,16 @@ class CorpusOptions(ComponentOptions, RawOptions):
             )
         if self.deduplication.decontamination.sets:
             raise ValueError(f"deduplication.decontamination looks for texts, but these documents are {self.modality}")
+        return self
+
+    @model_validator(mode="after")
+    def _limits_concern_sources(self) -> Self:
+        known = [source.name for source in self.sources]
+        for name in self.deduplication.max_lost_share_of:
+            if name not in known:
+                close = get_close_matches(name, known, n=1)
+                mend = f"did you mean {close[0]!r}?" if close else f"the sources are {', '.join(known)}"
+                raise ValueError(f"deduplication.max_lost_share_of speaks of {name!r}, which is no source; {mend}")
         return self
 
     def _refuse_rules_over_arrays(self) -> None:

@@ -42,7 +42,10 @@ def write_part(
     rows = pa.Table.from_batches(list(batches), schema=schema)
     if rows.num_rows == 0:
         return [], ContentSum()
-    fragments = write_fragments(rows, url, schema=schema, data_storage_version=FORMAT, enable_stable_row_ids=True)
+    # "overwrite" is about the numbers of columns only: they begin anew, whatever columns earlier versions have.
+    fragments = write_fragments(
+        rows, url, schema=schema, mode="overwrite", data_storage_version=FORMAT, enable_stable_row_ids=True
+    )
     return [json.dumps(fragment.to_json()) for fragment in fragments], content or content_of(rows)
 
 

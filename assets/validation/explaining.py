@@ -85,7 +85,8 @@ def nearest_field(field: str, found: Found) -> str:
     if kinds := _kinds_with(field, found):
         return f"It belongs to `kind: {kinds[0]}`." if len(kinds) == 1 else f"It belongs to kinds {', '.join(kinds)}."
     inside = [name for name in known if field in found.around.step(name).fields_of_any_kind()]
-    return f"Did you mean '{inside[0]}.{field}'?" if inside else nearest(field, known)
+    places = " or ".join(f"'{name}.{field}'" for name in inside[:3])
+    return f"Did you mean {places}?" if inside else nearest(field, known)
 
 
 def shown(node: yaml.Node | None, given: Any) -> str:

@@ -91,6 +91,14 @@ WRONG_FIELD = {
         corpus("deduplication:\n  near:\n    kind: minhash\n    treshold: 1"), 10,
         "attributes.deduplication.near.treshold", "Unknown field", "'threshold'",
     ),
+    "two places of a field": (
+        corpus("deduplication: {threshold: 0.9}"), 7, "attributes.deduplication.threshold",
+        "Unknown field", "'near.threshold' or 'verifier.threshold'",
+    ),
+    "limit of no source": (
+        corpus("deduplication: {max_lost_share_of: {note: 1}}"), 7, "attributes.deduplication",
+        "'note', which is no source", "",
+    ),
     "field of another kind": (
         corpus("deduplication: {near: {permutations: 64}}"), 7, "attributes.deduplication.near.permutations",
         "Unknown field", "It belongs to `kind: minhash`.",

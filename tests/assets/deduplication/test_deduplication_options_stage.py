@@ -100,3 +100,23 @@ def test_a_corpus_may_do_without_an_estimate(tmp_path):
     record = lab.record("notes/deduplicated")
     assert [check.name for check in record.checks] == ["lost_share", "fit_drift"]
     assert not any(name.startswith("estimated") for name in record.metrics)
+
+
+def test_other_candidates_in_the_same_store_are_a_full_run(tmp_path):
+    """The tables have other columns then, and the earlier versions keep theirs."""
+    lab = Lab(tmp_path / "work", tmp_path / "store")
+    texts = {n: prose(n, 120) for n in range(12)}
+    write(lab, "a", texts | {100: texts[0], 101: reworded(texts[1], 1, 3)}, 1_000_000_000)
+    by_shingles = {"near": {"kind": "minhash"}, "verifier": {"kind": "jaccard"}}
+    kept, widths = [], []
+    for declared in ({}, by_shingles, {"near": None}, {"near": {"bands": 12}}, {}):
+        lab.run(corpus(estimate=None, **declared))
+        record = lab.record("notes/deduplicated")
+        kept.append(record.metrics["kept"])
+        widths.append(len(record.tables["signatures"].columns))
+    assert kept == [12, 12, 13, 12, 12]
+    assert widths == [27, 23, 2, 15, 27]
+    write(lab, "b", {200: reworded(texts[2], 2, 3)}, 1_000_000_001)
+    lab.run(corpus(estimate=None))
+    assert lab.record("notes/deduplicated").metrics["documents_signed"] == 1
+    assert lab.record("notes/deduplicated").metrics["kept"] == 12

@@ -56,6 +56,19 @@ def test_an_earlier_version_keeps_its_rows(url):
         open_table(url, 99)
 
 
+def test_a_table_may_get_other_columns_and_earlier_versions_keep_theirs(url):
+    one = commit_parts(url, SCHEMA, write_part(url, SCHEMA, [rows(1, 2)])[0])
+    other = pa.schema([("text", pa.large_string()), ("places", pa.list_(pa.uint16()))])
+    batch = pa.record_batch({"text": ["a"], "places": [[7, 8]]}, schema=other)
+    two = commit_parts(url, other, write_part(url, other, [batch])[0])
+    three = refresh_parts(url, two, np.array([], dtype=np.int64), write_part(url, other, [batch])[0])
+    back = commit_parts(url, SCHEMA, write_part(url, SCHEMA, [rows(3)])[0])
+    assert read_table(url, one).to_pylist() == [{"n": 1, "text": "row 1"}, {"n": 2, "text": "row 2"}]
+    assert read_table(url, three).to_pylist() == [{"text": "a", "places": [7, 8]}] * 2
+    last = refresh_parts(url, back, np.array([0]), write_part(url, SCHEMA, [rows(4)])[0])
+    assert read_table(url, last).to_pylist() == [{"n": 4, "text": "row 4"}]
+
+
 def test_a_table_made_anew_in_the_same_folder_is_not_taken_for_the_one_before(url):
     for numbers in ([1, 2], [3, 4], [5]):
         version = commit_parts(url, SCHEMA, write_part(url, SCHEMA, [rows(*numbers)])[0])
