@@ -311,7 +311,7 @@ def weigh_words(
     """Fill in the bits and the weight of each word of a text, by its number of occurrences c among its n words.
 
     It carries log2(n / c) bits and weighs 1 / sqrt(c), so that all of them together weigh sqrt(c); `boilerplate` times
-    that in a common phrase. `keys` and `counts` are room for four times as many entries as there are words.
+    that in a common phrase. `keys` and `counts` are tables by hash, with slots for twice as many words or more.
     """
     size = 4
     while size < 2 * len(words):

@@ -61,10 +61,15 @@ class AlignmentVerifier:
         return (evidence.similarity >= self.options.threshold) & (evidence.foreign <= self.options.longest_foreign)
 
 
+def _slots(words: int) -> int:
+    """Slots of a table by hash in which so many words take half at most: a power of two, 4 at least."""
+    return max(1 << (2 * words).bit_length(), 4)
+
+
 def _room(offsets: Rows) -> tuple[tuple[Rows, Rows, Rows], Rows]:
     """Empty arrays for the index of the longest text, and for its chains of blocks."""
     longest = int(np.diff(offsets).max(initial=1))
-    size = 4 << (2 * longest).bit_length()
+    size = _slots(longest)
     index = (np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64), np.empty(longest, dtype=np.int64))
     return index, np.empty(longest + 1, dtype=np.int64)
 
@@ -103,7 +108,7 @@ def _marked(
 
 def _weighed(words: Points, common: Bytes, boilerplate: float) -> tuple[Floats, Floats]:
     """(bits, weights) of the words of a text."""
-    size = 4 << (2 * len(words)).bit_length()
+    size = _slots(len(words))
     bits, weights = np.empty(len(words), np.float32), np.empty(len(words), np.float32)
     weigh_words(words, common, boilerplate, np.empty(size, np.uint32), np.empty(size, np.int64), bits, weights)
     return bits, weights

@@ -115,8 +115,7 @@ class RareWordsOptions(Options):
     )
     max_words: int = Field(
         default=2_000_000,
-        description="Documents with more words are compared exactly only: it bounds the memory of a comparison, about "
-        "60 bytes a word.",
+        description="Documents with more words are compared exactly only: it bounds the memory of a comparison.",
         json_schema_extra=_COUNT,
     )
     bucket_width: int = Field(

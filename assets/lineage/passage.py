@@ -144,10 +144,9 @@ def _duplicates(store: Store, corpus: str, record: Record, doc_id: str) -> list[
     others = sorted({_other(row, me) for row, me, _ in edges})
     uris, kept = _addresses(store, corpus, others), _kept(place, record, others)
     found = []
-    measured: dict[str, Any]
     for row, me, through in edges:
         other = _other(row, me)
-        measured = {name: row.get(name) for name in _MEASURED}
+        measured: dict[str, Any] = {name: row.get(name) for name in _MEASURED}
         found.append(
             Duplicate(
                 asset=record.asset,
