@@ -27,9 +27,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headwater.assets.deduplication import passages
+from headwater.assets.deduplication.index import rows_by_id
 from headwater.assets.deduplication.normalise import Rows
 from headwater.assets.deduplication.options import DeduplicationOptions
-from headwater.assets.deduplication.order import document_order
+from headwater.assets.deduplication.order import document_order, inverse
 from headwater.assets.deduplication.passages import Passages
 from headwater.assets.kernels import compiled
 from headwater.assets.schemas import DECISIONS
@@ -57,11 +58,49 @@ class _Graph(NamedTuple):
         return len(self.group)
 
 
+class Verdicts(NamedTuple):
+    """What is decided of each row of a ledger, as numbers: `table` tells it in full, for all rows or a piece at a time.
+
+    `rule` is a place in RULES, -1 where a document is kept; `other` the row of the document that decided, -1 where none
+    did; `items` name the evaluation items found in documents, null elsewhere.
+    """
+
+    doc_ids: pa.Array
+    rule: npt.NDArray[np.int8]
+    value: npt.NDArray[np.float64]
+    threshold: npt.NDArray[np.float64]
+    other: Rows
+    items: pa.Array | None
+
+    @property
+    def kept(self) -> npt.NDArray[np.bool_]:
+        """The documents that stay."""
+        return self.rule < 0
+
+    def table(self, first: int = 0, count: int | None = None) -> pa.Table:
+        """The decisions (DECISIONS) of `count` rows from `first` on, by default of all."""
+        rows = slice(first, None if count is None else first + count)
+        kept, other = self.kept[rows], self.other[rows]
+        detail = self.doc_ids.take(pa.array(other, mask=other < 0))
+        if self.items is not None:
+            contaminated = pa.array(self.rule[rows] == RULES.index(CONTAMINATED))
+            detail = pc.if_else(contaminated, self.items[rows], detail)
+        columns = [
+            self.doc_ids[rows],
+            pa.array(kept),
+            pa.array(RULES).take(pa.array(self.rule[rows], mask=kept)),
+            pa.array(self.value[rows], mask=kept),
+            pa.array(self.threshold[rows], mask=kept),
+            detail,
+        ]
+        return pa.Table.from_arrays(columns, schema=DECISIONS)
+
+
 class _Outcome:
     """Columns of the decisions, in order of precedence; everything is kept until a rule says otherwise."""
 
     def __init__(self, documents: int) -> None:
-        self.rule = np.full(documents, -1, dtype=np.int64)
+        self.rule = np.full(documents, -1, dtype=np.int8)
         self.value = np.full(documents, np.nan)
         self.threshold = np.full(documents, np.nan)
         self.other = np.full(documents, -1, dtype=np.int64)  # row of the document that decided
@@ -77,16 +116,24 @@ class _Outcome:
         return self.rule < 0
 
 
-def _rows_of(ids: pa.ChunkedArray, doc_ids: pa.Array, what: str) -> Rows:
-    rows = pc.index_in(ids.combine_chunks().cast(doc_ids.type), value_set=doc_ids)
-    if rows.null_count:
-        missing = ids.filter(rows.is_null())[0]
-        raise ValueError(f"{what} names document {missing}, which the ledger does not have; recompute it")
-    return rows.to_numpy().astype(np.int64)
+class _Order(NamedTuple):
+    """The ledger's rows in order of precedence, and the place of each row in it."""
+
+    rows: Rows
+    places: Rows
+
+    def places_of(self, ids: pa.ChunkedArray, doc_ids: pa.Array, what: str) -> Rows:
+        """Where documents stand in the order, by their ids; raises ValueError for one that the ledger does not have."""
+        rows = rows_by_id(ids, doc_ids)
+        if len(missing := np.flatnonzero(rows < 0)):
+            raise ValueError(
+                f"{what} names document {ids[missing[0].item()]}, which the ledger does not have; recompute it"
+            )
+        return self.places[rows]
 
 
-def _graph(doc_ids: pa.Array, edges: pa.Table) -> _Graph:
-    later, earlier = (_rows_of(edges[name], doc_ids, "an edge") for name in ("doc_id", "other_id"))
+def _graph(order: _Order, doc_ids: pa.Array, edges: pa.Table) -> _Graph:
+    later, earlier = (order.places_of(edges[name], doc_ids, "an edge") for name in ("doc_id", "other_id"))
     if len(wrong := np.flatnonzero(later <= earlier)):
         one, two = edges["doc_id"][wrong[0].item()], edges["other_id"][wrong[0].item()]
         raise ValueError(f"an edge calls document {two} earlier than {one}, but it is not; recompute the edges")
@@ -98,8 +145,8 @@ def _graph(doc_ids: pa.Array, edges: pa.Table) -> _Graph:
     one, two = group[later[~exact]], group[earlier[~exact]]
     similarity = edges["similarity"].to_numpy()[~exact]
     source, target = np.concatenate([one, two]), np.concatenate([two, one])
-    order = np.lexsort((target, source))
-    return _Graph(group, source[order], target[order], np.concatenate([similarity, similarity])[order])
+    ordered = np.lexsort((target, source))
+    return _Graph(group, source[ordered], target[ordered], np.concatenate([similarity, similarity])[ordered])
 
 
 def _first_members(graph: _Graph, members: npt.NDArray[np.bool_]) -> Rows:
@@ -147,10 +194,10 @@ def _drop_near_held_out(outcome: _Outcome, graph: _Graph, held: npt.NDArray[np.b
 
 
 class _Repeats(NamedTuple):
-    """Passages in the ledger's order, with the ledger's row of each document in the order of precedence."""
+    """Passages in the ledger's order, and the order of precedence."""
 
     passages: Passages
-    rows: Rows
+    order: _Order
 
 
 def _drop_duplicates(
@@ -185,26 +232,25 @@ def _drop_repeating(
 ) -> npt.NDArray[np.bool_]:
     """Keeps groups as `_greedy` does, less those that repeat too much; gives the members that are not dropped so."""
     first = search[3]
-    found, ledger_rows = repeats.passages, repeats.rows
+    found = repeats.passages
     shares, sources = np.full(graph.size, np.nan), np.full(graph.size, -1, dtype=np.int64)
-    rows = ledger_rows[np.minimum(first, graph.size - 1)]
+    rows = repeats.order.rows[np.minimum(first, graph.size - 1)]
     limits = (found.options.min_count, found.options.max_share)
     texts = (found.offsets, found.codes, found.starts, found.ends, found.sizes)
     passages.greedy(search, rows, texts, shares, sources, *limits)
-    place = np.empty(graph.size, dtype=np.int64)
-    place[ledger_rows] = np.arange(graph.size)
     repeating = members & (shares > found.options.max_share)[graph.group]
     dropped = np.flatnonzero(repeating)
     groups = graph.group[dropped]
-    outcome.drop(dropped, REPEATED_PASSAGES, shares[groups], found.options.max_share, place[sources[groups]])
+    outcome.drop(
+        dropped, REPEATED_PASSAGES, shares[groups], found.options.max_share, repeats.order.places[sources[groups]]
+    )
     return members & ~repeating
 
 
-def _drop_contaminated(outcome: _Outcome, hits: pa.Table, doc_ids: pa.Array, held: npt.NDArray[np.bool_]) -> None:
-    rows = _rows_of(hits["doc_id"], doc_ids, "a contamination hit")
-    chosen = outcome.undecided[rows] & ~held[rows]
+def _drop_contaminated(outcome: _Outcome, hits: pa.Table, places: Rows, held: npt.NDArray[np.bool_]) -> None:
+    chosen = outcome.undecided[places] & ~held[places]
     values, thresholds = hits["shared"].to_numpy()[chosen], hits["needed"].to_numpy()[chosen]
-    outcome.drop(rows[chosen], CONTAMINATED, values, thresholds, -1)
+    outcome.drop(places[chosen], CONTAMINATED, values, thresholds, -1)
 
 
 def _splits(ledger: pa.Table) -> npt.NDArray[np.bool_]:
@@ -218,15 +264,46 @@ def _splits(ledger: pa.Table) -> npt.NDArray[np.bool_]:
     return pc.equal(ledger["split"], "held_out").to_numpy()
 
 
-def _detail(outcome: _Outcome, hits: pa.Table | None, doc_ids: pa.Array) -> pa.Array:
-    """The document, or the evaluation item, that decided; null when kept."""
-    detail = doc_ids.take(pa.array(outcome.other, mask=outcome.other < 0))
-    if hits is None or len(hits) == 0:
-        return detail
-    contaminated = pa.array(outcome.rule == RULES.index(CONTAMINATED))
-    items = pc.binary_join_element_wise(hits["set"].cast(pa.string()), hits["item"].cast(pa.string()), " item ")
-    places = pc.index_in(doc_ids, value_set=hits["doc_id"].combine_chunks().cast(doc_ids.type))
-    return pc.if_else(contaminated, items.combine_chunks().take(places), detail)
+def _items(hits: pa.Table, rows: Rows, documents: int) -> pa.Array:
+    """For each row of the ledger the evaluation item first found in its document."""
+    names = pc.binary_join_element_wise(hits["set"].cast(pa.string()), hits["item"].cast(pa.string()), " item ")
+    found = np.full(documents, -1, dtype=np.int64)
+    found[rows[::-1]] = np.arange(len(hits))[::-1]
+    return names.combine_chunks().take(pa.array(found, mask=found < 0))
+
+
+def judge(
+    ledger: pa.Table,
+    edges: pa.Table,
+    options: DeduplicationOptions,
+    source_rank: dict[str, int],
+    hits: pa.Table | None = None,
+    repeats: Passages | None = None,
+) -> Verdicts:
+    """What is decided of each row of a ledger (doc_id, split, source, date).
+
+    `edges` (EDGES) are verified: an exact one from each copy to an earlier copy, near ones between any members of two
+    groups; other_id is the earlier document in each. `hits` are those of `decontamination.contaminated`, `repeats` the
+    passages of the documents. The document or item that decided is named, for passages the document with the longest
+    one. Raises ValueError for edges or hits that do not belong to the ledger.
+    """
+    rows = document_order(ledger, source_rank)
+    order = _Order(rows, inverse(rows))
+    doc_ids = ledger["doc_id"].combine_chunks().cast(pa.string())
+    held = _splits(ledger)[rows]
+    graph, outcome = _graph(order, doc_ids, edges), _Outcome(len(doc_ids))
+    limit, items = options.verifier.threshold, None
+    _drop_near_held_out(outcome, graph, held, limit)
+    if hits is not None and len(hits):
+        places = order.places_of(hits["doc_id"], doc_ids, "a contamination hit")
+        _drop_contaminated(outcome, hits, places, held)
+        items = _items(hits, rows[places], len(rows))
+    ordered_repeats = _Repeats(repeats, order) if repeats is not None else None
+    for members in (held, ~held & outcome.undecided):
+        _drop_duplicates(outcome, graph, members, limit, ordered_repeats)
+    other = np.where(outcome.other < 0, -1, rows[outcome.other])[order.places]
+    value, threshold = outcome.value[order.places], outcome.threshold[order.places]
+    return Verdicts(doc_ids, outcome.rule[order.places], value, threshold, other, items)
 
 
 def decide(
@@ -237,32 +314,5 @@ def decide(
     hits: pa.Table | None = None,
     repeats: Passages | None = None,
 ) -> pa.Table:
-    """Decisions (DECISIONS), one row for each ledger row (doc_id, split, source, date), in the ledger's order.
-
-    `edges` (EDGES) are verified: an exact one from each copy to an earlier copy, near ones between any members of two
-    groups; other_id is the earlier document in each. `hits` are those of `decontamination.contaminated`, `repeats` the
-    passages of the documents. The detail names the document or item that decided, for passages the document with the
-    longest one. Raises ValueError for edges or hits that do not belong to the ledger.
-    """
-    order = document_order(ledger, source_rank)
-    ordered = ledger.select(["doc_id", "split"]).take(order)
-    doc_ids = ordered["doc_id"].combine_chunks().cast(pa.string())
-    held = _splits(ordered)
-    graph, outcome = _graph(doc_ids, edges), _Outcome(len(doc_ids))
-    threshold = options.verifier.threshold
-    _drop_near_held_out(outcome, graph, held, threshold)
-    if hits is not None:
-        _drop_contaminated(outcome, hits, doc_ids, held)
-    ordered_repeats = _Repeats(repeats, np.asarray(order, dtype=np.int64)) if repeats is not None else None
-    for members in (held, ~held & outcome.undecided):
-        _drop_duplicates(outcome, graph, members, threshold, ordered_repeats)
-    kept = outcome.undecided
-    columns = [
-        doc_ids,
-        pa.array(kept),
-        pa.array(RULES).take(pa.array(outcome.rule, mask=kept)),
-        pa.array(outcome.value, mask=kept),
-        pa.array(outcome.threshold, mask=kept),
-        _detail(outcome, hits, doc_ids),
-    ]
-    return pa.Table.from_arrays(columns, schema=DECISIONS).take(np.argsort(order, kind="stable"))
+    """What `judge` decides as a table (DECISIONS), one row for each ledger row, in the ledger's order."""
+    return judge(ledger, edges, options, source_rank, hits, repeats).table()

@@ -26,7 +26,7 @@ def describe(outcome: Outcome, now: Reaching, result: Result, options: Deduplica
     outcome.metrics |= decision_metrics(result.decisions, "deduplicated") | {"edges": result.edges.num_rows}
     reasons = [[rule, f"{count:,}"] for rule, count in drop_reasons(result.decisions, "deduplicated")]
     outcome.markdown["drop reasons"] = markdown_table(["rule", "documents"], reasons)
-    lost = lost_share_by_source(result.decisions.select(["doc_id", "kept"]).filter(pa.array(now.kept)), now.documents)
+    lost = lost_share_by_source(result.decisions["kept"].filter(pa.array(now.kept)), now.documents["source"])
     outcome.markdown["lost by source"] = markdown_table(
         ["source", "documents", "dropped", "share"],
         [[r["source"], f"{r['documents']:,}", f"{r['dropped']:,}", f"{r['share']:.1%}"] for r in lost.to_pylist()],

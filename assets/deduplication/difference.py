@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from headwater.assets.context import Rebuild, StageContext, StageError
 from headwater.assets.corpus.view import CorpusView, Rows, Table, open_corpus, raw_of
 from headwater.assets.deduplication.buckets import Flags
+from headwater.assets.deduplication.index import rows_by_id
 from headwater.assets.deduplication.neighbourhood import without
 from headwater.assets.storage.changes import Changes, changes_by_files
 from headwater.assets.storage.records import Record
@@ -48,15 +49,14 @@ class Reaching:
     @cached_property
     def documents(self) -> pa.Table:
         """Rows of the ledger of those documents."""
+        if self.kept.all():
+            return self.ledger
         return self.ledger.filter(pa.array(self.kept))
 
     def text_rows(self, ids: pa.Array) -> Positions:
         """Rows of the table of texts for different ids, all of which have a text."""
-        places = pc.index_in(self.ledger["doc_id"], value_set=ids)
-        found = np.flatnonzero(pc.is_valid(places).to_numpy() & self.readable)
-        rows = np.empty(len(ids), dtype=np.int64)
-        rows[places.take(pa.array(found)).to_numpy()] = (np.cumsum(self.readable) - 1)[found]
-        return rows
+        records = rows_by_id(pa.chunked_array([ids]), self.ledger["doc_id"], self.readable)
+        return (np.cumsum(self.readable, dtype=np.int64) - 1)[records]
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _read(context: StageContext, curated: Record, first: int = 0) -> Reaching:
     count = raw.rows("ledger") - first
     rows = take_rows(*view.ledger, first, count, [*LEDGER_COLUMNS, "kept"])
     kept = take_rows(*decisions, first, count, ["kept"])["kept"].to_numpy()
-    ledger, readable = rows.drop_columns("kept"), rows["kept"].to_numpy()
+    ledger, readable = rows.drop_columns("kept").combine_chunks(), rows["kept"].to_numpy()
     return Reaching(raw, view, chunks, ledger, readable, decisions, kept)
 
 

@@ -218,9 +218,12 @@ def _whole_characters(data: Bytes, start: int, end: int) -> int:
 
 def sampled(doc_ids: pa.Array | pa.ChunkedArray, options: FitOptions) -> Rows:
     """Rows of the documents that the fit is made of: those with the least hashes of their ids, the least first."""
-    data, offsets = text_buffers(doc_ids)
-    hashes = _id_hashes(data, offsets)
-    return np.argsort(hashes, kind="stable")[: options.documents]
+    return np.argsort(id_hashes(doc_ids), kind="stable")[: options.documents]
+
+
+def id_hashes(doc_ids: pa.Array | pa.ChunkedArray) -> Hashes:
+    """A hash of every id."""
+    return _id_hashes(*text_buffers(doc_ids))
 
 
 @compiled()

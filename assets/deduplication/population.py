@@ -15,7 +15,7 @@ from headwater.assets.deduplication.buckets import ABSENT, Flags, KeySet
 from headwater.assets.deduplication.index import Index, exact_words, numbers
 from headwater.assets.deduplication.normalise import Hashes, Rows
 from headwater.assets.deduplication.options import DeduplicationOptions
-from headwater.assets.deduplication.order import precedence
+from headwater.assets.deduplication.order import inverse, precedence
 
 _LEDGER = ("doc_id", "source", "date")
 
@@ -96,8 +96,7 @@ class Population:
     def groups(self, members: Rows) -> Groups:
         """The groups of some documents (ascending numbers), among which must be all copies of each."""
         order = precedence(self._ledger(members), self.source_rank)
-        place = np.empty_like(order)
-        place[order] = np.arange(len(order))
+        place = inverse(order)
         group = self._group_numbers(members)
         count = int(group.max(initial=-1)) + 1
         roots = []

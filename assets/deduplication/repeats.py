@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from headwater.assets.context import StageContext
 from headwater.assets.deduplication.difference import Reaching
 from headwater.assets.deduplication.options import DeduplicationOptions
-from headwater.assets.deduplication.order import precedence
+from headwater.assets.deduplication.order import inverse, precedence
 from headwater.assets.deduplication.passages import Passages, passages_of, repeated
 from headwater.assets.storage.records import TableRecord
 from headwater.assets.storage.tables import read_table
@@ -39,8 +39,6 @@ def write_repeated(
 
 def repeated_passages(ledger: pa.Table, decided: pa.Table, repeats: Passages, rank: dict[str, int]) -> pa.Table:
     """REPEATED of decisions on the documents of a ledger (doc_id, split, source, date), all in its order."""
-    order = precedence(ledger, rank)
-    places = np.empty(len(order), dtype=np.int64)
-    places[order] = np.arange(len(order))
+    places = inverse(precedence(ledger, rank))
     held = pc.equal(ledger["split"], "held_out").to_numpy().astype(np.int64)
     return repeated(ledger, decided, repeats, places, held)

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
+from headwater.assets.compute.memory import give_back_memory
 from headwater.assets.context import StageContext
 from headwater.assets.corpus.view import Table, raw_of
 from headwater.assets.curation.stage import LEDGER, corpus_content
 from headwater.assets.deduplication.candidates import arrange, candidate_pairs, exact_edges, exact_groups
-from headwater.assets.deduplication.decide import decide
+from headwater.assets.deduplication.decide import Verdicts, judge
 from headwater.assets.deduplication.decisions import in_ledger
 from headwater.assets.deduplication.decontamination import build_index
 from headwater.assets.deduplication.description import describe
@@ -29,11 +30,12 @@ from headwater.assets.deduplication.stored import StoredIndex
 from headwater.assets.deduplication.tasks import make_fit, sign, verify
 from headwater.assets.stages import Outcome, Stage
 from headwater.assets.storage.content import digest_of
+from headwater.assets.storage.records import TableRecord
 from headwater.assets.storage.tables import read_table, take_rows
 from headwater.assets.workspace import Workspace
 
 PIECE_ROWS = 1 << 18  # decisions that are written at once
-TOLD = ["doc_id", "kept", "rule", "stage"]  # of the decisions, on the asset's page
+TOLD = ["kept", "rule", "stage"]  # of the decisions, on the asset's page
 
 
 def evaluation_sets_fingerprint(stage: Stage, workspace: Workspace) -> str:
@@ -55,6 +57,7 @@ def materialize_deduplicated(context: StageContext) -> Outcome:
     options: DeduplicationOptions = context.stage.options  # type: ignore[assignment]
     curated = context.inputs["curated"]
     now = reaching(context, curated)
+    give_back_memory()
     rank = {name: place for place, name in enumerate(context.stage.identity_options["source_order"])}
     items, too_short = _evaluation_items(context, options)
     if context.base is not None:
@@ -89,38 +92,52 @@ def _compute(context: StageContext, now: Reaching, rank: dict[str, int], items: 
     tables = sign(context, now, now.kept, items, fit)
     if made is not None:
         tables["fit"] = made
+    give_back_memory()
+    edges, compared = _compare(context, now, rank, tables["signatures"], fit)
+    give_back_memory()
     hits = read_table(context.place.table("hits"), tables["hits"].version) if items is not None else None
-    index = StoredIndex(context.place.table("signatures"), tables["signatures"].version)
-    arranged = arrange(index, now.documents, rank)
-    roots = exact_groups(arranged, options)
-    pairs, left_out = candidate_pairs(arranged, roots, options)
-    edges = pa.concat_tables([exact_edges(arranged, roots, options), verify(context, now, pairs, fit)])
     repeats = repeats_of(context, tables, now)
-    decided = decide(now.documents, edges, options, rank, hits, repeats)
+    decided = judge(now.documents, edges, options, rank, hits, repeats)
     if repeats is not None:
-        tables["repeated"] = write_repeated(context, now, decided, repeats, rank)
+        tables["repeated"] = write_repeated(context, now, decided.table(), repeats, rank)
+    give_back_memory()
     tables["edges"] = context.write_table("edges", edges)
     tables["decisions"] = context.write_pieces("decisions", LEDGER, _overlaid(now, decided))
+    give_back_memory()
     decisions = read_table(context.place.table("decisions"), tables["decisions"].version, TOLD)
     figures = {"fit_documents": len(now.documents)} if options.needs_fit else {}
     figures |= {
         LATE: 0,
         "documents_signed": len(now.documents),
-        "pairs_verified": len(pairs),
         "edges_added": len(edges),
         "edges_removed": 0,
         "decisions_changed": 0,
-        "comparisons_left_out": left_out,
     }
-    return Result(tables, decisions, edges, figures)
+    return Result(tables, decisions, edges, figures | compared)
 
 
-def _overlaid(now: Reaching, decided: pa.Table) -> Iterator[pa.Table]:
+def _compare(
+    context: StageContext, now: Reaching, rank: dict[str, int], signatures: TableRecord, fit: Table | None
+) -> tuple[pa.Table, dict[str, int]]:
+    """(all verified edges, figures); what candidates are found with is given up on return."""
+    options: DeduplicationOptions = context.stage.options  # type: ignore[assignment]
+    index = StoredIndex(context.place.table("signatures"), signatures.version)
+    arranged = arrange(index, now.documents, rank)
+    roots = exact_groups(arranged, options)
+    exact = exact_edges(arranged, roots, options)
+    pairs, left_out = candidate_pairs(arranged, roots, options)
+    del index, arranged, roots
+    give_back_memory()
+    edges = pa.concat_tables([exact, verify(context, now, pairs, fit)])
+    return edges, {"pairs_verified": len(pairs), "comparisons_left_out": left_out}
+
+
+def _overlaid(now: Reaching, decided: Verdicts) -> Iterator[pa.Table]:
     """This stage's decisions laid over those of curation, row for row with the ledger, piece by piece."""
     before = np.concatenate([[0], np.cumsum(now.kept)])
     for first in range(0, len(now.kept), PIECE_ROWS):
         curated = take_rows(*now.decisions, first, PIECE_ROWS, LEDGER.names).cast(LEDGER)
         kept = now.kept[first : first + PIECE_ROWS]
         content = curated["content_id"].filter(pa.array(kept)).combine_chunks()
-        own = in_ledger(decided.slice(before[first], len(content)), content)
+        own = in_ledger(decided.table(before[first], len(content)), content)
         yield overlaid(curated, 0, np.flatnonzero(kept), own)

@@ -23,14 +23,11 @@ class Example(NamedTuple):
     diff: str
 
 
-def lost_share_by_source(decisions: pa.Table, ledger: pa.Table) -> pa.Table:
-    """Table of source, documents, dropped and share (dropped / documents), sorted by source."""
-    kept, own = decisions["kept"], ledger["doc_id"]
-    if not (len(own) == len(kept) and pc.all(pc.equal(decisions["doc_id"], own), min_count=0).as_py()):
-        kept = kept.take(pc.index_in(own, value_set=decisions["doc_id"].combine_chunks()))
+def lost_share_by_source(kept: pa.ChunkedArray, sources: pa.ChunkedArray) -> pa.Table:
+    """Table of source, documents, dropped and share (dropped / documents), by source, from a row for each document."""
     dropped = pc.invert(kept).cast(pa.int64())
     counted = (
-        pa.table({"source": ledger["source"], "dropped": dropped})
+        pa.table({"source": sources, "dropped": dropped})
         .group_by("source")
         .aggregate([("dropped", "count"), ("dropped", "sum")])
         .sort_by("source")

@@ -12,9 +12,8 @@ from headwater.assets.schemas import EDGES
 
 
 def test_a_source_that_loses_too_much_is_reported():
-    ledger = pa.table({"doc_id": list("abcdef"), "source": ["web", "web", "web", "code", "code", "code"]})
-    decisions = pa.table({"doc_id": list("fedcba"), "kept": [True, True, False, True, False, False]})
-    lost = lost_share_by_source(decisions, ledger)
+    kept = pa.chunked_array([[False, False, True], [False, True, True]])
+    lost = lost_share_by_source(kept, pa.chunked_array([["web", "web", "web", "code", "code", "code"]]))
     assert lost.to_pylist() == [
         {"source": "code", "documents": 3, "dropped": 1, "share": pytest.approx(1 / 3)},
         {"source": "web", "documents": 3, "dropped": 2, "share": pytest.approx(2 / 3)},
