@@ -7,8 +7,8 @@ So a run resumes at any step, with any number of ranks, on the very same batches
 import numpy as np
 import torch
 
-from headwater.assets.sharding.packing import segments_of
 from headwater.assets.sharding.reader import ShardReader
+from headwater.assets.sharding.row_kernels import mask_rows, unpack_rows
 from headwater.assets.sharding.sampling import Sampler, share_of_rank
 
 
@@ -35,7 +35,8 @@ class Loader:
                     f"stream {share.stream}: the order needs {share.stop} samples, {reader.folder} holds {held}: "
                     "resume with the shards that the training was started on"
                 )
-        self.reader, self.sampler, self.end_of_text = reader, sampler, end_of_text
+        self.reader, self.sampler = reader, sampler
+        self._end_of_text = np.array([end_of_text], dtype=reader.dtype)
         self.rank, self.world = rank, world
         known = [name for name in sampler.streams if name in reader.streams]
         self._empty = {name: reader.empty_spans(name) for name in known}
@@ -43,16 +44,18 @@ class Loader:
     def __call__(self, step: int) -> dict[str, torch.Tensor]:
         mine = share_of_rank(self.sampler.batch_size(step), self.rank, self.world)
         streams, ids = (values[mine] for values in self.sampler.samples_at(step))
-        tokens = np.empty((len(ids), self.reader.sequence_length), dtype=self.reader.dtype)
-        mask = np.ones(tokens.shape, dtype=np.bool_)
-        for number in np.unique(streams):
+        shape = (len(ids), self.reader.sequence_length)
+        tokens, segments = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.int32)
+        mask = np.empty(shape, dtype=np.bool_)
+        for number in sorted(set(streams.tolist())):
             name = self.sampler.streams[number]
-            here = np.flatnonzero(streams == number)
-            tokens[here] = self.reader.samples(name, ids[here])
-            self._mask(name, ids[here], here, mask)
+            here = (streams == number).nonzero()[0]
+            mask_rows(ids[here], here, self._empty[name], mask)
+            located = self.reader.locate(name, ids[here])
+            unpack_rows(located.addresses, self._end_of_text, here, tokens, segments)
         return {
-            "tokens": torch.from_numpy(tokens.astype(np.int64)),
-            "segments": torch.from_numpy(segments_of(tokens, self.end_of_text)),
+            "tokens": torch.from_numpy(tokens),
+            "segments": torch.from_numpy(segments),
             "loss_mask": torch.from_numpy(mask),
             "sample": torch.from_numpy(self._running(step, mine)),
             "stream": torch.from_numpy(np.array(streams)),
@@ -62,14 +65,3 @@ class Loader:
     def _running(self, step: int, mine: slice) -> np.ndarray:
         start = self.sampler.segment_at(step).position(step)
         return np.arange(start + mine.start, start + mine.stop, dtype=np.int64)
-
-    def _mask(self, stream: str, ids: np.ndarray, rows: np.ndarray, mask: np.ndarray) -> None:
-        """Take padding and withdrawn spans out of the loss; most samples touch neither."""
-        length = self.reader.sequence_length
-        starts, stops = ids * length, (ids + 1) * length
-        empty = self._empty[stream]
-        first = np.searchsorted(empty[:, 1], starts, side="right")
-        last = np.searchsorted(empty[:, 0], stops, side="left")
-        for at in np.flatnonzero(first < last):
-            for begin, end in empty[first[at] : last[at]] - starts[at]:
-                mask[rows[at], max(begin, 0) : end] = False

@@ -1,18 +1,20 @@
 """Reads samples by number, in any order: from memory-mapped tars, or from a remote store by ranges of whole blocks.
 
-A sample's place is two look-ups: its block by binary search, its row by multiplication. Samples of one shard are copied
-by a single vectorised indexing of rows that begin anywhere in the file, so no block is ever parsed or wholly read.
+A sample's place is two look-ups: its block by binary search, its row by multiplication. Of a mapped shard it is an
+address, so no block is ever parsed or wholly read.
 """
 
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import fsspec
 import numpy as np
 
 from headwater.assets.sharding.packing import Span
+from headwater.assets.sharding.row_kernels import copy_rows
 from headwater.assets.sharding.shards import ShardEntry, ShardError, read_index
 
 # Blocks kept from a remote store: as many as an order's window holds.
@@ -34,6 +36,13 @@ class _Stream:
     empty: np.ndarray  # (n, 2): the same of all that is no token of a document
 
 
+class Located(NamedTuple):
+    """Where samples lie in memory: the address of the first token of each, as long as `held` is."""
+
+    addresses: np.ndarray
+    held: Sequence[np.ndarray]
+
+
 class ShardReader:
     """Random access to the samples of a folder of shards, local or by fsspec URL.
 
@@ -48,7 +57,8 @@ class ShardReader:
         self.sequence_length = self.index.sequence_length
         self._row_bytes = self.sequence_length * self.dtype.itemsize
         self._streams = {name: self._lay_out(name) for name in self.index.streams()}
-        self._maps: dict[str, np.ndarray] = {}
+        self._maps: list[np.ndarray] = []
+        self._addresses: dict[str, np.ndarray] = {}  # of the maps of a stream's shards, 0 where not opened
         self._blocks: OrderedDict[tuple[str, int], np.ndarray] = OrderedDict()
 
     @property
@@ -73,23 +83,26 @@ class ShardReader:
 
     def samples(self, stream: str, ids: np.ndarray) -> np.ndarray:
         """Tokens of the samples `ids` (any order, repeats allowed): (n, sequence_length) of the index's dtype."""
+        located = self.locate(stream, np.asarray(ids, dtype=np.int64))
+        result = np.empty((len(located.addresses), self.sequence_length), dtype=self.dtype)
+        copy_rows(located.addresses, result)
+        return result
+
+    def locate(self, stream: str, ids: np.ndarray) -> Located:
+        """Where the samples `ids` (int64) lie; blocks of a remote store are fetched for that."""
         blocks = self._stream(stream)
-        ids = np.asarray(ids, dtype=np.int64)
         if len(ids) and not (ids.min() >= 0 and ids.max() < blocks.total):
             raise IndexError(
                 f"stream {stream} has samples 0 to {blocks.total - 1}, asked for {ids.min()} to {ids.max()}"
             )
-        block = np.searchsorted(blocks.first_sample, ids, side="right") - 1
-        row = ids - blocks.first_sample[block]
-        result = np.empty((len(ids), self.sequence_length), dtype=self.dtype)
+        block = blocks.first_sample.searchsorted(ids, side="right") - 1
+        start = (ids - blocks.first_sample[block]) * self._row_bytes
         if "://" in self.folder:
-            self._fetch(blocks, block, row, result)
-        else:
-            self._gather(blocks, block, row, result)
-        return result
+            return self._fetched(blocks, block, start)
+        return Located(self._mapped(stream, blocks, blocks.shard[block]) + blocks.offset[block] + start, self._maps)
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_maps": {}, "_blocks": OrderedDict()}
+        return {**self.__dict__, "_maps": [], "_addresses": {}, "_blocks": OrderedDict()}
 
     def _stream(self, name: str) -> _Stream:
         if name not in self._streams:
@@ -103,6 +116,9 @@ class ShardReader:
         first = np.array([block.first_sample for _, block in blocks], dtype=np.int64)
         if not np.array_equal(first, np.cumsum(samples) - samples):
             raise ShardError(f"{self.folder}: the shards of stream {name} have gaps: materialize the shards again")
+        for shard, block in ((shards[i], block) for i, block in blocks):
+            if not 0 <= block.offset <= shard.bytes - block.samples * self._row_bytes:
+                raise ShardError(f"{shard.file}: the index names bytes that it lacks: materialize the shards again")
         holes = sorted(span for _, block in blocks for span in block.masked)
         length = self.sequence_length
         filling = [(b.first_sample * length + b.valid, b.samples * length - b.valid) for _, b in blocks]
@@ -118,33 +134,27 @@ class ShardReader:
             empty=_ranges(sorted([*holes, *(span for span in filling if span[1])])),
         )
 
-    def _gather(self, blocks: _Stream, block: np.ndarray, row: np.ndarray, result: np.ndarray) -> None:
-        """Copy rows from memory maps, one indexing per shard."""
-        byte = blocks.offset[block] + row * self._row_bytes
-        shard = blocks.shard[block]
-        rows = result.view(f"V{self._row_bytes}")[:, 0]
-        for number in np.unique(shard):
-            here = np.flatnonzero(shard == number)
-            # Indexing follows the strides; np.take would first lay all overlapping rows out in memory.
-            rows[here] = self._map(blocks.shards[number])[byte[here] // self.dtype.itemsize]
+    def _mapped(self, stream: str, blocks: _Stream, shard: np.ndarray) -> np.ndarray:
+        """The addresses at which shards, by index, are mapped."""
+        if stream not in self._addresses:
+            self._addresses[stream] = np.zeros(len(blocks.shards), dtype=np.int64)
+        known = self._addresses[stream]
+        addresses = known[shard]
+        if addresses.all():
+            return addresses
+        for number in sorted(set(shard[addresses == 0].tolist())):
+            self._maps.append(map_shard(self.folder, blocks.shards[number]))
+            known[number] = self._maps[-1].ctypes.data
+        return known[shard]
 
-    def _map(self, entry: ShardEntry) -> np.ndarray:
-        """The shard as overlapping rows: row `i` begins at its token `i`, counted from the start of the file."""
-        if entry.file not in self._maps:
-            flat = map_shard(self.folder, entry)
-            count = (entry.bytes - self._row_bytes) // self.dtype.itemsize + 1
-            self._maps[entry.file] = np.ndarray(
-                (count,), dtype=f"V{self._row_bytes}", buffer=flat, strides=(self.dtype.itemsize,)
-            )
-        return self._maps[entry.file]
-
-    def _fetch(self, blocks: _Stream, block: np.ndarray, row: np.ndarray, result: np.ndarray) -> None:
-        """Copy rows from blocks that are read whole, by range, and kept for a while."""
-        for number in np.unique(block):
-            here = np.flatnonzero(block == number)
+    def _fetched(self, blocks: _Stream, block: np.ndarray, start: np.ndarray) -> Located:
+        """Rows of blocks that are read whole, by range, and kept for a while."""
+        numbers, place = np.unique(block, return_inverse=True)
+        held = []
+        for number in numbers.tolist():
             entry = blocks.shards[blocks.shard[number]]
-            content = self._block(entry, int(blocks.offset[number]), int(blocks.samples[number]))
-            result[here] = content[row[here]]
+            held.append(self._block(entry, int(blocks.offset[number]), int(blocks.samples[number])))
+        return Located(np.array([content.ctypes.data for content in held], dtype=np.int64)[place] + start, held)
 
     def _block(self, entry: ShardEntry, offset: int, samples: int) -> np.ndarray:
         key = (entry.file, offset)
@@ -160,7 +170,7 @@ class ShardReader:
             raise ShardError(f"{url} does not exist, but the index names it: materialize the shards again") from error
         if len(content) != size:
             raise ShardError(f"{url} ends before byte {offset + size}: materialize the shards again")
-        self._blocks[key] = np.frombuffer(content, dtype=self.dtype).reshape(samples, self.sequence_length)
+        self._blocks[key] = np.frombuffer(content, dtype=self.dtype)
         if len(self._blocks) > _CACHED_BLOCKS:
             self._blocks.popitem(last=False)
         return self._blocks[key]

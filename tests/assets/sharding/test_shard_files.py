@@ -257,6 +257,12 @@ def test_a_wrong_index_is_named(tmp_path):
     (tmp_path / "index.json").write_text(json.dumps({**index, "shards": index["shards"][1:]}))
     with pytest.raises(ShardError, match="stream a-train have gaps"):
         ShardReader(tmp_path)
+    for offset in (-64, index["shards"][0]["bytes"] - 2):
+        elsewhere = json.loads(json.dumps(index))
+        elsewhere["shards"][0]["blocks"][0]["offset"] = offset
+        (tmp_path / "index.json").write_text(json.dumps(elsewhere))
+        with pytest.raises(ShardError, match="the index names bytes that it lacks"):
+            ShardReader(tmp_path)
     (tmp_path / "index.json").write_text(json.dumps(index)[:-9])
     with pytest.raises(ShardError, match="is damaged"):
         read_index(str(tmp_path))
