@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headwater.assets.deduplication.bands import bands_and_rows
+from headwater.assets.deduplication.minima import Features, least_values
 from headwater.assets.deduplication.normalise import (
     BASE,
     Bytes,
@@ -19,6 +20,7 @@ from headwater.assets.deduplication.normalise import (
     Rows,
     character_tables,
     mix,
+    most_words,
     next_word,
     power,
     text_buffers,
@@ -129,15 +131,33 @@ def permutations(count: int, seed: int) -> tuple[npt.NDArray[np.uint32], npt.NDA
 
 
 def minhash(
-    texts: pa.Array | pa.ChunkedArray, words: int, count: int, seed: int
+    texts: pa.Array | pa.ChunkedArray, words: int, count: int, seed: int, device: str | None = None
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-    """(signatures [texts, count], shingles per text, repeats included); no shingle leaves every minimum at 2^32 - 1."""
+    """(signatures [texts, count], shingles per text, repeats included); no shingle leaves every minimum at 2^32 - 1.
+
+    With a torch `device`, minima are found there, to the same end.
+    """
     data, offsets = text_buffers(texts)
+    multipliers, addends = permutations(count, seed)
+    if device is not None:
+        features = _shingles(data, offsets, words)
+        return least_values(features, multipliers, addends, device), np.diff(features.offsets)
     signatures = np.full((len(offsets) - 1, count), np.iinfo(np.uint32).max, dtype=np.uint32)
     counts = np.zeros(len(offsets) - 1, dtype=np.int64)
-    multipliers, addends = permutations(count, seed)
     _sign_all(data, offsets, words, power(words), *character_tables(), multipliers, addends, signatures, counts)
     return signatures, counts
+
+
+def _shingles(data: Bytes, offsets: Rows, words: int) -> Features:
+    """The shingles of all texts as they are minimised."""
+    buffer = np.empty(most_words(int(np.diff(offsets).max(initial=0))), dtype=np.uint64)
+    parts = [np.empty(0, dtype=np.uint32)]
+    for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
+        found = shingle_hashes(data, start, end, words, power(words), *character_tables(), buffer)
+        parts.append((buffer[:found] >> np.uint64(32)).astype(np.uint32))
+    hashes = np.concatenate(parts)
+    ends = np.cumsum([len(part) for part in parts], dtype=np.int64)
+    return Features(hashes, np.zeros(len(hashes), dtype=np.uint8), ends)
 
 
 @compiled()

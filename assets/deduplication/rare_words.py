@@ -29,6 +29,7 @@ from headwater.assets.deduplication.fit import (
     word_slot,
 )
 from headwater.assets.deduplication.minhash import permutations
+from headwater.assets.deduplication.minima import Features, least_values
 from headwater.assets.deduplication.normalise import (
     Bytes,
     Hashes,
@@ -145,24 +146,65 @@ def _sketch_all(
         _pack(sketch, rows, text, keys)
 
 
-def sketch_keys(texts: pa.Array, fit: Fit, options: RareWordsOptions) -> tuple[Rows, Hashes]:
-    """(words of each text, keys [bands, texts] of its sketch); 0 words for texts that are not to be compared."""
+@compiled()
+def _write_features(
+    data: Bytes,
+    offsets: Rows,
+    tables: tuple[Bytes, Points],
+    fit: tuple[Bytes, Bytes, int, np.uint64],
+    words: Hashes,
+    counts: Rows,
+    hashes: Points,
+    shifts: Bytes,
+    ends: Rows,
+) -> None:
+    """The features that `_sketch_all` minimises, with the shift of each; `ends` says where those of a text end."""
+    classes, phrases, length, leaving = fit
+    recent = (np.zeros(_RECENT, dtype=np.uint64), np.zeros(_RECENT, dtype=np.uint8))
+    slots, common = np.empty(len(words), dtype=np.int64), np.empty(len(words), dtype=np.uint8)
+    grams, filled = np.empty(MOST_GRAM, dtype=np.uint64), 0
+    for text in range(len(offsets) - 1):
+        count = word_hashes(data, offsets[text], offsets[text + 1], tables[0], tables[1], words)
+        phrase_slots(words, count, length, leaving, slots)
+        mark_phrases(words, count, slots, phrases, length, common)
+        counts[text] = count
+        for at in range(count):
+            for gram in range(features_of(words, at, grams)):
+                feature = grams[gram]
+                kind = min(classes[word_slot(feature)] + gram + _IN_PHRASE * common[at], _CLASSES - 1)
+                if not _is_repeated(feature, kind, mix(np.uint64(text + 1)), recent[0], recent[1]):
+                    hashes[filled], shifts[filled] = np.uint32(feature >> np.uint64(16)), _CLASSES - 1 - kind
+                    filled += 1
+        ends[text + 1] = filled
+
+
+@compiled()
+def _pack_all(sketches: Points, rows: int, keys: Hashes) -> None:
+    for text in range(len(sketches)):
+        _pack(sketches[text], rows, text, keys)
+
+
+def sketch_keys(texts: pa.Array, fit: Fit, options: RareWordsOptions, device: str | None = None) -> tuple[Rows, Hashes]:
+    """(words of each text, keys [bands, texts] of its sketch); 0 words for texts that are not to be compared.
+
+    With a torch `device`, minima are found there, to the same end.
+    """
     data, offsets = text_buffers(texts)
     counts = np.zeros(len(texts), dtype=np.int64)
     keys = np.empty((options.bands, len(texts)), dtype=np.uint64)
     buffer = np.empty(most_words(int(np.diff(offsets).max(initial=0))), dtype=np.uint64)
     drawn = permutations(options.bands * options.rows, options.seed)
-    _sketch_all(
-        data,
-        offsets,
-        character_tables(),
-        (fit.classes, fit.phrases, fit.length, power(fit.length)),
-        drawn,
-        options.rows,
-        buffer,
-        counts,
-        keys,
-    )
+    common = (fit.classes, fit.phrases, fit.length, power(fit.length))
+    if device is None:
+        _sketch_all(data, offsets, character_tables(), common, drawn, options.rows, buffer, counts, keys)
+    else:
+        # Room for the most there could be; memory that is not written to takes none.
+        room = MOST_GRAM * int(sum(most_words(size) for size in np.diff(offsets).tolist()))
+        found = Features(np.empty(room, np.uint32), np.empty(room, np.uint8), np.zeros(len(texts) + 1, np.int64))
+        _write_features(data, offsets, character_tables(), common, buffer, counts, *found)
+        filled = found.offsets[-1]
+        least = least_values(Features(found.hashes[:filled], found.shifts[:filled], found.offsets), *drawn, device)
+        _pack_all(least, options.rows, keys)
     counts[(counts < options.min_words) | (counts > options.max_words)] = 0
     return counts, keys
 

@@ -27,22 +27,25 @@ def slices_by_bytes(offsets: npt.NDArray[np.int64], limit: int) -> list[tuple[in
     return ranges
 
 
-def _counts_and_keys(texts: pa.Array, near: Near, fit: Fit | None) -> tuple[npt.NDArray, ...]:
+def _counts_and_keys(texts: pa.Array, near: Near, fit: Fit | None, device: str | None) -> tuple[npt.NDArray, ...]:
     if isinstance(near, RareWordsOptions):
         assert fit is not None  # of whoever signs by rare words
-        counts, keys = sketch_keys(texts, fit, near)
+        counts, keys = sketch_keys(texts, fit, near, device)
         return (counts, *keys)
     if isinstance(near, HyperplaneOptions):
         keys, counts = embedding_keys(texts, near)
         return (counts, *np.ascontiguousarray(keys.T))
-    values, counts = minhash(texts, near.words, near.permutations, near.seed)
+    values, counts = minhash(texts, near.words, near.permutations, near.seed, device)
     return (counts, *band_keys(values, near))
 
 
-def compute_signatures(documents: pa.Table, options: DeduplicationOptions, fit: Fit | None = None) -> pa.Table:
+def compute_signatures(
+    documents: pa.Table, options: DeduplicationOptions, fit: Fit | None = None, device: str | None = None
+) -> pa.Table:
     """Rows of the index (`signature_schema`) of documents (columns doc_id and text): a row step, order kept.
 
-    `fit` says what is common in the corpus; candidates by rare words need it.
+    `fit` says what is common in the corpus; candidates by rare words need it. `device` is the torch device that finds
+    minima, None for the kernels of the processor (`minima`).
     """
     schema = signature_schema(options)
     parts = []
@@ -52,6 +55,6 @@ def compute_signatures(documents: pa.Table, options: DeduplicationOptions, fit: 
             part = texts.slice(first, last - first)
             columns = [doc_ids.slice(first, last - first), exact_keys(part, options.exact)]
             if near := options.near:
-                columns.extend(map(pa.array, _counts_and_keys(part, near, fit)))
+                columns.extend(map(pa.array, _counts_and_keys(part, near, fit, device)))
             parts.append(pa.RecordBatch.from_arrays(columns, schema=schema))
     return pa.Table.from_batches(parts, schema=schema)

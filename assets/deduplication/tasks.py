@@ -15,6 +15,7 @@ from headwater.assets.deduplication.decontamination import HITS, contaminated
 from headwater.assets.deduplication.difference import Reaching
 from headwater.assets.deduplication.fit import SAMPLED_AT_ONCE, Fit, FitMaker, fit_of, sampled
 from headwater.assets.deduplication.index import signature_schema
+from headwater.assets.deduplication.minima import device_for
 from headwater.assets.deduplication.options import DeduplicationOptions
 from headwater.assets.deduplication.passages import PASSAGES, compute_passages
 from headwater.assets.deduplication.signatures import compute_signatures
@@ -37,6 +38,7 @@ class SignTask:
     options: DeduplicationOptions
     items: Table | None
     fit: Table | None
+    gpus: float = 0
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ def sign(
     With `keeping`, they go on from the earlier tables, less the rows at these positions.
     """
     options: DeduplicationOptions = context.stage.options  # type: ignore[assignment]
-    tasks = [SignTask(now.view, *part, options, items, fit) for part in _parts(now, chosen)]
+    gpus = context.stage.compute.gpus
+    tasks = [SignTask(now.view, *part, options, items, fit, gpus) for part in _parts(now, chosen)]
     schemas = {"signatures": signature_schema(options), "hits": HITS}
     if options.passages is not None:
         schemas["passages"] = PASSAGES
@@ -117,9 +120,8 @@ def _sign(task: SignTask) -> Iterator[tuple[str, Any]]:
     if by_content:
         yield "signatures", _whole_contents(documents, task.options)
         return
-    for batch in (
-        compute_signatures(documents, task.options, read_fit(task.fit, task.options)).combine_chunks().to_batches()
-    ):
+    fit, device = read_fit(task.fit, task.options), device_for(task.gpus)
+    for batch in compute_signatures(documents, task.options, fit, device).combine_chunks().to_batches():
         yield "signatures", batch
     if task.options.passages is not None:
         for batch in compute_passages(documents, task.options.passages).to_batches():
