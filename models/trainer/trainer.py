@@ -280,7 +280,11 @@ class Trainer:
         # Updates after the first have numbers of their own; with one update nothing but step and place matters.
         entropy = (self.recipe.seed, step, workers.rank(), micro, *([update] if update else []))
         seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
-        torch.manual_seed(seed)  # dropout and the like draw from the default generators
+        # Dropout and the like draw from the default generators. torch.manual_seed does it too, but keeps a note, with
+        # a formatted stack, for each kind of device that is not here: a millisecond in every step.
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed_all(seed)
         rng = torch.Generator(self.device).manual_seed(seed)
         progress = step / self.recipe.steps
         return Step(batch, self.model, self.teachers.by_name, self.heads, self.memory, progress, rng)

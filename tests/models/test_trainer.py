@@ -89,12 +89,14 @@ def test_killed_runs_end_as_if_nothing_had_happened(tmp_path):
 
 @pytest.mark.parametrize("size", [1, 3, 8])
 def test_microbatches_equal_the_full_batch(size):
-    run, whole, _ = trained(until=5)
-    cut, parts, _ = trained(until=5, recipe=RECIPE.model_copy(update={"micro_batch_size": size}))
+    # A step of AdamW has the size of its rate however small the gradient, whose rounding would then decide its sign.
+    steady = RECIPE.model_copy(update={"optimizer": RECIPE.optimizer.model_copy(update={"epsilon": 1e-3})})
+    run, whole, _ = trained(until=5, recipe=steady)
+    cut, parts, _ = trained(until=5, recipe=steady.model_copy(update={"micro_batch_size": size}))
     assert [r.loss for r in whole] == pytest.approx([r.loss for r in parts], abs=1e-5)
     assert [r.tokens for r in whole] == [r.tokens for r in parts]
     for name, weight in run.model.state_dict().items():
-        torch.testing.assert_close(weight, cut.model.state_dict()[name], atol=1e-4, rtol=0)
+        torch.testing.assert_close(weight, cut.model.state_dict()[name], atol=1e-5, rtol=0)
 
 
 class TwoTerms(NextToken):
