@@ -34,6 +34,15 @@ def _slot_of(one: np.uint32, two: np.uint32, mask: np.uint64) -> np.int64:
     return np.int64(mix((np.uint64(one) << np.uint64(32)) | np.uint64(two)) & mask)
 
 
+@compiled(allocates=False, inline="always")
+def _marked(flags: Bytes, start: int, end: int) -> int:
+    """How many of the flags are set. (np.sum would bring NumPy's and SciPy's linear algebra into every process.)"""
+    count = 0
+    for at in range(start, end):
+        count += flags[at]
+    return count
+
+
 @compiled(allocates=False)
 def index_neighbours(words: Points, start: int, end: int, first: Rows, head: Rows, following: Rows) -> np.uint64:
     """Index the pairs of neighbouring words of words[start:end] by hash; give the mask of its slots.
@@ -226,7 +235,7 @@ def _align(
         if best >= needed:
             _, _, reached = _follow(words, bits, met, start, one_end, place, two_end, two_end, False)
             _, expected, _ = _follow(words, bits, met, start, one_end, place, two_end, reached, True)
-            found = int(np.sum(met[place:reached]))
+            found = _marked(met, place, reached)
             shared += found
             in_order = max(in_order, _extend_chain(chain[: one_end - one + 1], start - one, found))
         for at in range(place, reached):
@@ -290,7 +299,7 @@ def align_pairs(
             continue
         matched = _weight_met(weights, met, start, end)
         other_matched = _weight_met(weights, met, other, other_end)
-        shared = int(np.sum(met[start:end]))
+        shared = _marked(met, start, end)
         measured[pair, 0] = (matched + other_matched) / (total + other_total)
         measured[pair, 1] = max(matched / total, other_matched / other_total)
         measured[pair, 2] = shared
@@ -299,9 +308,8 @@ def align_pairs(
             _heaviest_block(weights, met, other, other_end) / other_total,
         )
         measured[pair, 4] = moved / max(shared, 1)
-        measured[pair, 5] = (np.sum(common[start:end]) + np.sum(common[other:other_end])) / (
-            end - start + other_end - other
-        )
+        in_phrases = _marked(common, start, end) + _marked(common, other, other_end)
+        measured[pair, 5] = in_phrases / (end - start + other_end - other)
 
 
 @compiled(allocates=False)
