@@ -190,7 +190,7 @@ def reason_to_hold(stage: Stage, store: Store, current: Record, wanted: Identity
 
 def base_of(stage: Stage, place: Place, current: Record | None, wanted: Identity) -> Record | None:
     """The output that a run may build on: of the same options and code, changed only where the stage can follow."""
-    if current is None or not stage.refreshes or not current.same_recipe(wanted):
+    if current is None or not stage.refreshes or not current.same_recipe(wanted, stage.limits):
         return None
     own = current.identity.inputs
     same = all(role in own and own[role].content == item.content for role, item in _fixed(stage, wanted).items())

@@ -40,6 +40,7 @@ class Stage:
     optional: tuple[str, ...] = ()  # roles whose asset may never have been materialized
     outside: str | None = None  # "package.module:function" (stage, workspace) → hash of what lies outside the graph
     refreshes: tuple[str, ...] = ()  # roles ("outside" is one) whose changes an earlier output can be built on for
+    limits: tuple[str, ...] = ()  # options that checks alone look at: another one is a refresh, which checks again
     grows: bool = False  # the earlier output shapes the content: it is part of the identity
     restores: bool = True  # an earlier output of the same identity may come back; not where events are the content
     hold: str | None = None  # "package.module:function" (stage, store, current, wanted) → why the output stays, or None

@@ -135,6 +135,7 @@ class Corpus(StageComponent):
             inputs={"curated": f"{options.name}/curated"},
             outside="headwater.assets.deduplication.stage:evaluation_sets_fingerprint",
             refreshes=("curated",),
+            limits=("max_lost_share", "max_lost_share_of"),
             modules=("headwater.assets.deduplication",),
             checks=_checks_of(deduplication),
             pipeline=pipeline,

@@ -94,9 +94,10 @@ class Identity(_Model):
         """The identity without what it grew from: what a declaration and its inputs ask for."""
         return self.model_copy(update={"base": None})
 
-    def recipe(self) -> str:
-        """Digest of options and code alone: outputs with the same recipe differ by their inputs only."""
-        return digest_of([self.asset, self.options, self.code.model_dump()])
+    def recipe(self, besides: tuple[str, ...] = ()) -> str:
+        """Digest of options and code alone, `besides` some options: outputs with the same one differ by inputs only."""
+        options = {name: value for name, value in self.options.items() if name not in besides}
+        return digest_of([self.asset, options, self.code.model_dump()])
 
 
 class StepRecord(_Model):
@@ -168,10 +169,11 @@ class Record(_Model):
         """Whether the code of ``wanted`` is this output's own, or was accepted as equivalent."""
         return wanted.code == self.identity.code or wanted.code in self.accepted_code
 
-    def same_recipe(self, wanted: Identity) -> bool:
-        """Whether only the inputs differ from what ``wanted`` asks for: then a refresh may build on this output."""
+    def same_recipe(self, wanted: Identity, besides: tuple[str, ...] = ()) -> bool:
+        """Whether only inputs, and options `besides` the others, differ from what ``wanted`` asks for: then a refresh
+        may build on this output."""
         own = self.identity.model_copy(update={"code": wanted.code})
-        return self.accepts(wanted) and own.recipe() == wanted.recipe()
+        return self.accepts(wanted) and own.recipe(besides) == wanted.recipe(besides)
 
     def rows(self, table: str) -> int:
         """Rows of a published table."""

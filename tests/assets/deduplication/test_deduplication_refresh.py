@@ -20,7 +20,7 @@ ITEM = prose(900, 20)
 _BY_SHINGLES = {"kind": "minhash", "words": 3, "permutations": 32, "bands": 16, "rows": 2, "bucket_width": 3}
 
 
-def corpus(min_words: int = 3, threshold: float = 0.6, near: dict | None = None) -> Corpus:
+def corpus(min_words: int = 3, threshold: float = 0.6, near: dict | None = None, max_lost_share: float = 1.0) -> Corpus:
     return notes(
         path="files/*.jsonl",
         source={"date_field": "date"},
@@ -30,7 +30,7 @@ def corpus(min_words: int = 3, threshold: float = 0.6, near: dict | None = None)
             "near": near or _BY_SHINGLES,
             "verifier": {"kind": "jaccard", "words": 3, "threshold": threshold},
             "decontamination": {"sets": [{"name": "quiz", "path": "quiz.jsonl"}]},
-            "max_lost_share": 1.0,
+            "max_lost_share": max_lost_share,
             "estimate": None,
         },
         compute={"partition_megabytes": 0.001},
@@ -166,3 +166,14 @@ def test_another_threshold_or_evaluation_set_is_a_full_run(lab, change):
     record = lab.run(declared)["notes/deduplicated"].record
     assert record.metrics["documents_signed"] == record.metrics["documents_in"]
     assert_as_a_full_run(lab, _fresh(lab), declared)
+
+
+def test_another_limit_of_a_check_is_checked_on_what_is_there(lab):
+    before = lab.record("notes/deduplicated")
+    assert [check.passed for check in before.checks if check.name == "lost_share"] == [True]
+    stricter = corpus(max_lost_share=0.1)
+    after = lab.run(stricter)["notes/deduplicated"].record
+    assert after.metrics["documents_signed"] == after.metrics["pairs_verified"] == 0
+    assert [check.passed for check in after.checks if check.name == "lost_share"] == [False]
+    assert after.content_version == before.content_version
+    assert_as_a_full_run(lab, _fresh(lab), stricter)
