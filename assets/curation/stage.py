@@ -223,9 +223,17 @@ def _describe_decisions(context: StageContext, outcome: Outcome, rules: tuple[Ru
             name="keeps_documents",
             passed=outcome.metrics["kept"] > 0,
             blocking=True,
-            description=f"{outcome.metrics['kept']:,} documents pass the rules.",
+            description=_passing(outcome.metrics, reasons),
         )
     ]
+
+
+def _passing(metrics: dict[str, Any], reasons: list[tuple[str, int]]) -> str:
+    told = f"Documents that pass the rules: {metrics['kept']:,} of {metrics['documents_in']:,}."
+    if metrics["kept"] or not reasons:
+        return told
+    dropped = ", ".join(f"{rule} ({count:,})" for rule, count in reasons[:3])
+    return f"{told} They were dropped by {dropped}: loosen a rule, or take it out of curation.rules."
 
 
 def _expression(rule: Rule | None) -> str:

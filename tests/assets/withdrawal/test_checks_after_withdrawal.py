@@ -57,10 +57,11 @@ def test_documents_that_pass_the_rules_are_counted_without_those_withdrawn(lab: 
     )
     lab.write_jsonl("notes.jsonl", [{"id": "long", "text": prose(8, 80)}, {"id": "d1", "text": prose(1)}])
     first = lab.run(strict, until="curated")["notes/curated"].record
-    assert check(first, "keeps_documents").description == "1 documents pass the rules."
+    assert check(first, "keeps_documents").description == "Documents that pass the rules: 1 of 2."
     take_away(lab, "long")
     second = lab.run(strict, until="curated")["notes/curated"].record
     assert not check(second, "keeps_documents").passed
+    assert "0 of 1. They were dropped by length.min_words (1): loosen" in check(second, "keeps_documents").description
     assert check(second, "keeps_documents").blocking
     assert second.metrics["documents_in"] == 1
     assert second.metrics["kept"] == 0
