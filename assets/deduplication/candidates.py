@@ -36,7 +36,7 @@ PAIRS = pa.schema(
 )
 
 
-PENDING_PAIRS = 1 << 22  # pairs that wait to be looked at together
+PENDING_PAIRS = 1 << 22  # pairs that wait to be looked at together: 32 MB, and as much again for sorting them
 
 
 class Candidates(NamedTuple):
@@ -101,38 +101,45 @@ def copy_edges(copies: pa.Array, roots: pa.Array, shingles: npt.NDArray[np.int64
     return pa.Table.from_arrays([copies, roots, kind, ones, ones, pa.array(shingles), *nothing], schema=EDGES)
 
 
-@compiled()
-def _count_pairs(keys: Hashes, order: Rows, width: int) -> tuple[int, int]:
-    """(pairs within the bucket width, pairs beyond it) of the runs of equal keys."""
-    pairs, beyond, start = 0, 0, 0
+@compiled(allocates=False)
+def _count_left_out(keys: Hashes, order: Rows, width: int) -> int:
+    """Pairs beyond the bucket width in the runs of equal keys."""
+    beyond, start = 0, 0
     for at in range(1, len(order) + 1):
-        if at < len(order) and keys[order[at]] == keys[order[start]]:
-            continue
-        size = at - start
-        inside = min(size, width)
-        taken = inside * (inside - 1) // 2 + (size - inside) * width
-        pairs += taken
-        beyond += size * (size - 1) // 2 - taken
-        start = at
-    return pairs, beyond
-
-
-@compiled()
-def _fill_pairs(keys: Hashes, order: Rows, width: int, total: int, codes: Rows) -> None:
-    """Write every pair within the bucket width as later * total + earlier."""
-    filled = start = 0
-    for at in range(len(order)):
-        if keys[order[at]] != keys[order[start]]:
+        if at == len(order) or keys[order[at]] != keys[order[start]]:
+            more = max(at - start - width, 0)
+            beyond += more * (more - 1) // 2
             start = at
-        for place in range(start, min(at, start + width)):
-            codes[filled] = order[at] * total + order[place]
+    return beyond
+
+
+@compiled(allocates=False)
+def _fill_pairs(
+    keys: Hashes, order: Rows, width: int, total: int, place: Rows, codes: Rows, filled: int
+) -> tuple[bool, int]:
+    """Write pairs within the bucket width as later * total + earlier, behind the `filled` ones, until no room is left.
+
+    `place` says where to go on: member, first of its bucket, next partner. Gives whether all are written, and how many
+    stand in `codes`.
+    """
+    at, start, partner = place
+    while at < len(order):
+        if keys[order[at]] != keys[order[start]]:
+            start = partner = at
+        for other in range(partner, min(at, start + width)):
+            if filled == len(codes):
+                place[0], place[1], place[2] = at, start, other
+                return False, filled
+            codes[filled] = order[at] * total + order[other]
             filled += 1
+        at, partner = at + 1, start
+    return True, filled
 
 
 class SharedBands:
     """Documents that share a band and whose sketches, where there are any, agree enough.
 
-    One band at a time: memory holds one band's keys and the distinct pairs.
+    One band at a time: memory holds one band's keys, the distinct pairs, and some pairs that wait.
     """
 
     def __init__(self, options: Near) -> None:
@@ -141,35 +148,34 @@ class SharedBands:
     def find(self, roots: Index) -> Candidates:
         """Candidates among documents with at least one shingle."""
         eligible = np.flatnonzero(numbers(roots.column("shingles")) > 0)
-        found, pending, left_out = np.empty(0, dtype=np.int64), [], 0
+        found, left_out = np.empty(0, dtype=np.int64), 0
+        waiting, filled = np.empty(PENDING_PAIRS, dtype=np.int64), 0
         for name in band_columns(self.options):
-            codes, beyond = self._pairs_of_band(numbers(roots.column(name))[eligible])
-            pending.append(codes)
-            left_out += beyond
-            # Rarely, as the pairs grow, and never more than twice their memory.
-            if sum(map(len, pending)) > max(len(found), PENDING_PAIRS):
-                found, pending = self._joined(found, pending, roots, eligible), []
-        found = self._joined(found, pending, roots, eligible)
+            keys = numbers(roots.column(name))[eligible]
+            order = np.argsort(keys, kind="stable")  # stable: within a bucket, the order of precedence
+            left_out += _count_left_out(keys, order, self.options.bucket_width)
+            place, done = np.zeros(3, dtype=np.int64), False
+            while not done:
+                width = self.options.bucket_width
+                done, filled = _fill_pairs(keys, order, width, len(keys), place, waiting, filled)
+                if not done:
+                    found, filled = self._joined(found, waiting, roots, eligible), 0
+                    # As many as are found, so that joining stays rare as they grow.
+                    waiting = waiting if len(waiting) >= len(found) else np.empty(len(found), dtype=np.int64)
+        found = self._joined(found, waiting[:filled], roots, eligible)
         later, earlier = np.divmod(found, max(len(eligible), 1))
         return Candidates(eligible[later], eligible[earlier], left_out)
 
-    def _joined(self, found: Rows, pending: list[Rows], roots: Index, eligible: Rows) -> Rows:
-        """The pairs found so far and those of further bands whose sketches agree.
+    def _joined(self, found: Rows, waiting: Rows, roots: Index, eligible: Rows) -> Rows:
+        """The pairs found so far and those of the waiting ones whose sketches agree.
 
         Pairs that share a band by chance grow with the square of the documents; those that agree, with what they copy.
         """
-        fresh = distinct(np.concatenate([np.empty(0, dtype=np.int64), *pending]))
+        fresh = distinct(waiting)
         if isinstance(self.options, RareWordsOptions) and len(fresh):
             later, earlier = (eligible[rows] for rows in np.divmod(fresh, len(eligible)))
             fresh = fresh[agreeing(lambda name: numbers(roots.column(name)), later, earlier, self.options)]
         return distinct(np.concatenate([found, fresh]))
-
-    def _pairs_of_band(self, keys: Hashes) -> tuple[npt.NDArray[np.int64], int]:
-        order = np.argsort(keys, kind="stable")  # stable: within a bucket, the order of precedence
-        count, beyond = _count_pairs(keys, order, self.options.bucket_width)
-        codes = np.empty(count, dtype=np.int64)
-        _fill_pairs(keys, order, self.options.bucket_width, len(keys), codes)
-        return codes, beyond
 
 
 def candidate_pairs(

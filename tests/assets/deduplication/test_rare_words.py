@@ -228,8 +228,9 @@ def test_pairs_may_be_looked_at_in_many_turns(monkeypatch):
     arranged = arrange(compute_signatures(documents, options, fit), ledger, {"web": 0})
     roots = exact_groups(arranged, options)
     at_once = candidate_pairs(arranged, roots, options)
-    monkeypatch.setattr(candidates, "PENDING_PAIRS", 0)
-    in_turns = candidate_pairs(arranged, roots, options)
-    assert in_turns[0].equals(at_once[0])
-    assert in_turns[1] == at_once[1]
+    for pending in (1, 7, 100):
+        monkeypatch.setattr(candidates, "PENDING_PAIRS", pending)
+        in_turns = candidate_pairs(arranged, roots, options)
+        assert in_turns[0].equals(at_once[0])
+        assert in_turns[1] == at_once[1]
     assert 0 < len(at_once[0]) < len(texts) * (len(texts) - 1) / 2
