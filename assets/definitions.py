@@ -4,6 +4,8 @@ This is the one look upward, by path: the assets room loads what the pipelines r
 """
 
 import os
+import warnings
+from contextlib import suppress
 
 import dagster as dg
 
@@ -31,7 +33,7 @@ def load_definitions(workspace: Workspace) -> dg.Definitions:
     if problems:
         raise DeclarationError(problems)
     with among(said_in(workspace)):
-        loaded = dg.load_from_defs_folder(path_within_project=workspace.root)
+        loaded = _built(workspace)
     groups = sorted({stage.pipeline for stage in stages_of(loaded)})
     jobs = [
         dg.define_asset_job(g, selection=dg.AssetSelection.groups(g), description=f"All of {g}.", tags={PIPELINE: g})
@@ -41,6 +43,21 @@ def load_definitions(workspace: Workspace) -> dg.Definitions:
         with_conditions(loaded),
         dg.Definitions(assets=[withdrawals_asset()], executor=dg.in_process_executor, jobs=jobs),
     )
+
+
+def _built(workspace: Workspace) -> dg.Definitions:
+    """What `dg.load_from_defs_folder` gives, with each declaration known by its place from the start.
+
+    Dagster otherwise goes through all declarations for each of them, which a hundred pipelines feel.
+    """
+    tree = dg.ComponentTree.for_project(workspace.root)
+    with suppress(AttributeError):  # a Dagster that keeps them elsewhere: as slow as it is
+        for place, declaration in tree._component_decl_tree().items():
+            tree.state_tracker.set_cache_data(place, component_decl=declaration)
+    with warnings.catch_warnings():  # about Dagster's own use of what is new in it
+        for kind in (dg.BetaWarning, dg.PreviewWarning):
+            warnings.simplefilter("ignore", kind)
+        return tree.build_defs()
 
 
 @dg.definitions

@@ -3,7 +3,7 @@
 Values are built by the rules of Dagster's loader (dates stay text), so that what is checked is what is loaded.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -11,6 +11,21 @@ import yaml
 from dagster_shared.yaml_utils import DagsterYamlLoader
 
 from headwater.assets.validation.problems import Problem
+
+try:
+    from yaml.cyaml import CParser  # type: ignore[attr-defined]
+
+    class _FastLoader(CParser, yaml.composer.Composer, yaml.resolver.Resolver):  # type: ignore[misc]
+        """libyaml's parser with the rules of Dagster's loader for what is text and what a number: ten times as fast."""
+
+        yaml_implicit_resolvers = DagsterYamlLoader.yaml_implicit_resolvers
+
+        def __init__(self, text: str) -> None:
+            CParser.__init__(self, text)
+            yaml.resolver.Resolver.__init__(self)
+
+except ImportError:  # a PyYAML without libyaml
+    _FastLoader = None  # type: ignore[assignment, misc]
 
 MERGE_TAG = "tag:yaml.org,2002:merge"
 
@@ -32,7 +47,7 @@ def parse(file: str, data: bytes) -> Parsed:
     documents: list[yaml.Node] = []
     problems: list[Problem] = []
     try:
-        for node in yaml.compose_all(text, Loader=DagsterYamlLoader):
+        for node in _composed(text):
             if is_empty(node):
                 problems.append(_empty_document(file, text, node))
             else:
@@ -45,6 +60,16 @@ def parse(file: str, data: bytes) -> Parsed:
             Problem(file, 1, "", "The file declares nothing.", "Begin with `type: headwater.assets.Corpus`.")
         )
     return Parsed(documents, problems, whole=True)
+
+
+def _composed(text: str) -> Iterable[yaml.Node]:
+    """The documents as nodes; what libyaml cannot read is left to PyYAML, which says it in the words known here."""
+    if _FastLoader is not None:
+        try:
+            return list(yaml.compose_all(text, Loader=_FastLoader))  # type: ignore[arg-type]
+        except (yaml.YAMLError, ValueError):
+            pass
+    return yaml.compose_all(text, Loader=DagsterYamlLoader)
 
 
 def values_of(node: yaml.Node) -> Any:
@@ -63,7 +88,7 @@ def line_of(node: yaml.Node) -> int:
 
 def is_empty(node: yaml.Node | None) -> bool:
     """Whether nothing is written there."""
-    return node is None or (isinstance(node, yaml.ScalarNode) and node.value == "" and node.style is None)
+    return node is None or (isinstance(node, yaml.ScalarNode) and node.value == "" and not node.style)
 
 
 def not_yaml(file: str, error: yaml.YAMLError) -> Problem:
