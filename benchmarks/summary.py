@@ -1,7 +1,8 @@
 """One table of all benchmarks: each step of the data path, the best peer of the same run, the target, what was reached.
 
 Each `bench_*.py --results FOLDER` leaves its rows there; here they become the table that `make bench` ends with, a plot
-of the ratios to the peers, and a section of docs/performance.md.
+of the ratios to the peers, and a section of docs/performance.md. With `--keep`, rows of that page that the results do
+not have stay, and so does what it says of their machine: single benchmarks can be run again by themselves.
 """
 
 import argparse
@@ -26,10 +27,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("results", type=Path, help="folder that the benchmarks' --results named")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put table and plot into this Markdown page")
+    parser.add_argument("--keep", action="store_true", help="of the page: rows that these results do not have")
     given = parser.parse_args()
     found = read_results(given.results)
     headlines = [headline for result in found for headline in result["headlines"]]
-    text = f"{table(headlines)}\n\n{surroundings(found)}"
+    said = surroundings(found)
+    if given.keep and given.write:
+        steps = {line.step for line in headlines}
+        earlier, before = of_page(given.write.read_text())
+        new = {line.step: line for line in headlines}
+        known = [line.step for line in earlier]
+        headlines = [new.get(line.step, line) for line in earlier] + [new[step] for step in new if step not in known]
+        said = f"{before}\n\nMeasured by themselves later ({', '.join(sorted(steps))}): {said}"
+    text = f"{table(headlines)}\n\n{said}"
     print(f"\n{text}")
     picture = (given.write.parent if given.write else given.results) / _PICTURE
     picture.parent.mkdir(parents=True, exist_ok=True)
@@ -37,6 +47,25 @@ def main() -> None:
     if given.write:
         shown = f"![How many times better than the best peer, by step]({_PICTURE.as_posix()})"
         write_section(given.write, "summary", f"{text}\n\n{shown}")
+
+
+def of_page(page: str) -> tuple[list[Headline], str]:
+    """The rows of a page's table, and the paragraphs below it on how they were measured."""
+    section = page.partition("<!-- summary -->")[2].partition("<!-- /summary -->")[0]
+    lines = [line for line in section.strip().splitlines() if line]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")][2:]
+    said = [line for line in lines if not line.startswith(("|", "!["))]
+    return [_row(*cells) for cells in rows], "\n\n".join(said)
+
+
+def _row(step: str, unit: str, peer: str, target: str, reached: str, *_: str) -> Headline:
+    name, _, figure = peer.rpartition(": ")
+    known = {"peer": name, "of_peer": _number(figure)} if name else {}
+    return Headline(step, unit, _number(target[1:]), _number(reached.strip("*")), target[0] == "≤", **known)
+
+
+def _number(figure: str) -> float:
+    return float(figure.replace(",", ""))
 
 
 def read_results(folder: Path) -> list[dict[str, Any]]:
