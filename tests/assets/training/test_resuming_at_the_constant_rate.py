@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from retraining_cases import folder
 from safetensors.torch import load_file
 from small_pipelines import Lab, bytes_tokenizer, notes, packed, plant, stages_of
 
+from headwater.assets.corpus.component import Corpus
 from headwater.assets.running import StageError, run_stage
+from headwater.assets.sharding.component import Shards
 from headwater.assets.training.component import Training
 from headwater.assets.training.curves import read_curve
 from headwater.assets.training.places import CONSTANT, STATE
@@ -84,3 +88,36 @@ def test_a_training_that_never_anneals_has_no_such_state(lab):
     assert "constant_steps" not in record.metrics
     with pytest.raises(StageError, match=r"first/checkpoint has no state before annealing of seed 0 .* anneal_from"):
         trained(lab, "second", 10, NEXT, init={"training": "first", "state": "constant"})
+
+
+def auto_encoder(name: str, schedule: dict, learning_rate: float = PEAK, **options) -> Training:
+    recipe = {"steps": 4, "batch_size": 4, "optimizer": {"kind": "adamw", "learning_rate": learning_rate}}
+    return Training(
+        name=name,
+        shards="pictures",
+        backbone={"kind": "vit", "width": 8, "layers": 1, "heads": 2},
+        objective={"kind": "masked_patches", "width": 8, "layers": 1},
+        views=[{"kind": "scale_pixels"}, {"kind": "mask_patches"}],
+        recipe=recipe | {"schedule": schedule, "precision": "float32"},
+        tracking=[],
+        **options,
+    )
+
+
+def test_the_decoder_of_an_auto_encoder_passes_on_from_the_constant_rate_too(lab):
+    random = np.random.default_rng(0)
+    for number in range(16):
+        Image.fromarray(random.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(lab.root / f"{number}.png")
+    corpus = Corpus(name="drawn", sources=[{"kind": "image_files", "path": "*.png"}], held_out={"share": 0})
+    shards = Shards(name="pictures", corpora=["drawn"], examples={"fields": {"image": {"kind": "array", "size": 8}}})
+    schedule = {"kind": "infinite", "warmup_steps": 0, "cooldown_steps": 0, "anneal_from": 2, "anneal_steps": 2}
+    init = {"training": "first", "state": "constant", "keep": ["heads", "optimizer"]}
+    # At such a rate no number moves, so what the second begins with is what it ends with.
+    second = auto_encoder("second", schedule, 1e-30, init=init)
+    lab.run(corpus, shards, auto_encoder("first", schedule), second)
+    first, second = (lab.record(f"{name}/checkpoint") for name in ("first", "second"))
+    constant, end, taken = state(lab, first, CONSTANT), state(lab, first, STATE), state(lab, second, STATE)
+    decoder = [name for name in constant if name.startswith("heads.decoder.")]
+    assert decoder
+    assert all(torch.equal(taken[name], constant[name]) for name in decoder)
+    assert any(not torch.equal(end[name], constant[name]) for name in decoder)
