@@ -107,6 +107,17 @@ def _products(
         out[pair], shared[pair] = total, count
 
 
+@compiled(allocates=False)
+def _lengths(weights: Weights, offsets: Rows, out: Weights) -> None:
+    """The length of each text's vector, summed word by word: a sum over many texts at once would round by where a text
+    lies among the others, and evidence must depend on the pair alone."""
+    for text in range(len(out)):
+        total = 0.0
+        for at in range(offsets[text], offsets[text + 1]):
+            total += weights[at] * weights[at]
+        out[text] = np.sqrt(total)
+
+
 class CosineVerifier:
     """Accepts pairs whose vectors have at least the declared cosine."""
 
@@ -119,8 +130,8 @@ class CosineVerifier:
         products, shared = np.zeros(len(left)), np.zeros(len(left), dtype=np.int64)
         _products(words, weights, offsets, left, right, products, shared)
         sizes = np.diff(offsets)
-        squares = np.add.reduceat(np.append(weights**2, 0.0), np.minimum(offsets[:-1], len(weights)))
-        norms = np.sqrt(np.where(sizes > 0, squares, 0.0))
+        norms = np.empty(len(sizes))
+        _lengths(weights, offsets, norms)
         similarity = products / np.maximum(norms[left] * norms[right], 1e-12)
         return Evidence(
             np.minimum(similarity, 1.0), shared / np.maximum(np.minimum(sizes[left], sizes[right]), 1), shared

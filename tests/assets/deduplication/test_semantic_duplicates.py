@@ -106,3 +106,21 @@ def test_candidates_by_vectors_may_be_verified_otherwise():
     by_shingles = DeduplicationOptions(near={"kind": "embedding"}, verifier={"kind": "jaccard"})
     assert by_cosine.decisions["kept"].to_pylist().count(True) == 1
     assert deduplicate(documents, ledger, by_shingles, {"web": 0}).decisions["kept"].to_pylist() == [True, True]
+
+
+def _strings(texts):
+    return pa.array(texts, pa.large_string())
+
+
+def test_what_is_measured_depends_on_the_pair_alone():
+    """To the last bit: a refresh verifies a pair in other company, and in another order, than a full run."""
+    rng = np.random.default_rng(0)
+    texts = [" ".join(random_text(rng, int(size), 300)) for size in rng.integers(20, 120, 30)]
+    left, right = np.triu_indices(30, 1)
+    measure = CosineVerifier(AngleOptions()).measure
+    together = measure(_strings(texts), left, right).similarity
+    for pair, (one, two) in enumerate(zip(left.tolist(), right.tolist(), strict=True)):
+        alone, swapped = _strings([texts[one], texts[two]]), _strings([texts[two], texts[one]])
+        first, second = np.array([0]), np.array([1])
+        assert measure(alone, first, second).similarity[0] == together[pair]
+        assert measure(swapped, second, first).similarity[0] == together[pair]
