@@ -36,6 +36,8 @@ class Loader:
                     "resume with the shards that the training was started on"
                 )
         self.reader, self.sampler = reader, sampler
+        if not 0 <= end_of_text <= np.iinfo(reader.dtype).max:
+            raise ValueError(f"end_of_text is {end_of_text}, which is no token of {reader.folder} ({reader.dtype})")
         self._end_of_text = np.array([end_of_text], dtype=reader.dtype)
         self.rank, self.world = rank, world
         known = [name for name in sampler.streams if name in reader.streams]

@@ -15,7 +15,7 @@ import numpy as np
 
 from headwater.assets.sharding.packing import Span
 from headwater.assets.sharding.row_kernels import copy_rows
-from headwater.assets.sharding.shards import ShardEntry, ShardError, read_index
+from headwater.assets.sharding.shards import ShardEntry, ShardError, array_header, read_index
 
 # Blocks kept from a remote store: as many as an order's window holds.
 _CACHED_BLOCKS = 128
@@ -83,7 +83,10 @@ class ShardReader:
 
     def samples(self, stream: str, ids: np.ndarray) -> np.ndarray:
         """Tokens of the samples `ids` (any order, repeats allowed): (n, sequence_length) of the index's dtype."""
-        located = self.locate(stream, np.asarray(ids, dtype=np.int64))
+        wanted = np.asarray(ids)
+        if wanted.ndim != 1 or (wanted.size and wanted.dtype.kind not in "iu"):
+            raise ValueError(f"samples are asked for by whole numbers in a row, not {wanted.dtype} of {wanted.shape}")
+        located = self.locate(stream, wanted.astype(np.int64))
         result = np.empty((len(located.addresses), self.sequence_length), dtype=self.dtype)
         copy_rows(located.addresses, result)
         return result
@@ -116,9 +119,6 @@ class ShardReader:
         first = np.array([block.first_sample for _, block in blocks], dtype=np.int64)
         if not np.array_equal(first, np.cumsum(samples) - samples):
             raise ShardError(f"{self.folder}: the shards of stream {name} have gaps: materialize the shards again")
-        for shard, block in ((shards[i], block) for i, block in blocks):
-            if not 0 <= block.offset <= shard.bytes - block.samples * self._row_bytes:
-                raise ShardError(f"{shard.file}: the index names bytes that it lacks: materialize the shards again")
         holes = sorted(span for _, block in blocks for span in block.masked)
         length = self.sequence_length
         filling = [(b.first_sample * length + b.valid, b.samples * length - b.valid) for _, b in blocks]
@@ -144,8 +144,19 @@ class ShardReader:
             return addresses
         for number in sorted(set(shard[addresses == 0].tolist())):
             self._maps.append(map_shard(self.folder, blocks.shards[number]))
+            self._compare(blocks.shards[number], self._maps[-1])
             known[number] = self._maps[-1].ctypes.data
         return known[shard]
+
+    def _compare(self, entry: ShardEntry, content: np.ndarray) -> None:
+        """Raises ShardError where the first or last array of a shard is of another shape or type than indexed."""
+        for block in (entry.blocks[0], entry.blocks[-1]):
+            header = array_header((block.samples, self.sequence_length), self.dtype)
+            if content[block.offset - len(header) : block.offset].tobytes() != header:
+                raise ShardError(
+                    f"{self.folder}/{entry.file} does not hold the array of {block.samples} samples of "
+                    f"{self.sequence_length} tokens that the index names: materialize the shards again"
+                )
 
     def _fetched(self, blocks: _Stream, block: np.ndarray, start: np.ndarray) -> Located:
         """Rows of blocks that are read whole, by range, and kept for a while."""

@@ -155,20 +155,23 @@ def _said(stream: str, entry: BlockEntry) -> bytes:
 
 def stored_block(shard: IO[bytes], stream: str, entry: BlockEntry, length: int, dtype: np.dtype) -> StoredBlock:
     """Reads a block from its shard: from the header of its array to the end of its JSON."""
-    first = tarfile.BLOCKSIZE + len(_array_header(np.empty((entry.samples, length), dtype)))
-    array = _whole_blocks(first + entry.samples * length * dtype.itemsize)
+    first = tarfile.BLOCKSIZE + len(array_header((entry.samples, length), dtype))
+    array = whole_blocks(first + entry.samples * length * dtype.itemsize)
     shard.seek(entry.offset - first)
-    content = shard.read(array + tarfile.BLOCKSIZE + _whole_blocks(len(_said(stream, entry))))
+    content = shard.read(array + tarfile.BLOCKSIZE + whole_blocks(len(_said(stream, entry))))
     return StoredBlock(entry, content, first)
 
 
-def _array_header(array: np.ndarray) -> bytes:
+def array_header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
+    """What stands before the numbers of an array in its `.npy` member."""
     header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
+    said = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, said)
     return header.getvalue()
 
 
-def _whole_blocks(size: int) -> int:
+def whole_blocks(size: int) -> int:
+    """The bytes that a tar takes for a content of this size."""
     return size + -size % tarfile.BLOCKSIZE
 
 
@@ -195,7 +198,7 @@ class TarWriter:
     def add_array(self, name: str, array: np.ndarray) -> int:
         """Write an array, little-endian, as a `.npy` member; returns the byte of the file where its numbers begin."""
         array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-        header = _array_header(array)
+        header = array_header(array.shape, array.dtype)
         return self.add(name, header, array.reshape(-1).view(np.uint8).data) + len(header)
 
     def copy(self, members: bytes) -> int:
@@ -247,15 +250,23 @@ def write_index(folder: str, index: ShardIndex) -> None:
 
 def read_index(folder: str) -> ShardIndex:
     """Read `index.json` of a folder or URL. Raises ShardError that says what is wrong with it."""
+    from headwater.assets.sharding.index_check import first_problem  # which knows the entries defined here
+
     url = f"{folder.rstrip('/')}/{INDEX}"
     try:
         with fsspec.open(url, "rb") as file:
             content = json.load(file)
-        return _parse_index(content, url)
+        index = _parse_index(content, url)
+        problem = first_problem(index)
     except FileNotFoundError as error:
         raise ShardError(f"{url} does not exist: materialize the shards first") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except ShardError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, IsADirectoryError) as error:
         raise ShardError(f"{url} is damaged ({error!r}): materialize the shards again") from error
+    if problem:
+        raise ShardError(f"{url} is damaged ({problem}): materialize the shards again")
+    return index
 
 
 def _parse_index(content: dict[str, Any], url: str) -> ShardIndex:

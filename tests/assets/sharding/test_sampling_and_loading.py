@@ -208,6 +208,8 @@ def test_loaders_that_cannot_be_right_are_refused(reader):
         Loader(reader, Sampler(segment()), 0, 2, 2)
     with pytest.raises(ValueError, match=r"stream b-train: the order needs 13 samples.*holds 12"):
         Loader(reader, Sampler(segment(samples=(38, 13))), 0)
+    with pytest.raises(ValueError, match="end_of_text is 65536, which is no token"):
+        Loader(reader, Sampler(segment()), 1 << 16)
     with pytest.raises(ValueError, match="no step -1"):
         Loader(reader, Sampler(segment()), 0)(-1)
     assert share_of_rank(6, 1, 2) == slice(3, 6)

@@ -257,13 +257,62 @@ def test_a_wrong_index_is_named(tmp_path):
     (tmp_path / "index.json").write_text(json.dumps({**index, "shards": index["shards"][1:]}))
     with pytest.raises(ShardError, match="stream a-train have gaps"):
         ShardReader(tmp_path)
-    for offset in (-64, index["shards"][0]["bytes"] - 2):
-        elsewhere = json.loads(json.dumps(index))
-        elsewhere["shards"][0]["blocks"][0]["offset"] = offset
-        (tmp_path / "index.json").write_text(json.dumps(elsewhere))
-        with pytest.raises(ShardError, match="the index names bytes that it lacks"):
-            ShardReader(tmp_path)
     (tmp_path / "index.json").write_text(json.dumps(index)[:-9])
+    with pytest.raises(ShardError, match="is damaged"):
+        read_index(str(tmp_path))
+
+
+_OF_INDEX = [
+    *({"sequence_length": value} for value in (0, -5, 7, 9, 16, "8", 8.5, None)),
+    *({"dtype": value} for value in ("uint8", "uint32", "foo", 2)),
+    *({name: value} for name in ("pad", "end_of_text") for value in (-1, 1 << 16, "a")),
+    {"block_samples": 0},
+    {"shards": 3},
+    {"shards": [3]},
+    {"shards": None},
+]
+_OF_SHARD = [
+    *({"file": value} for value in (None, "../a-train-000000.tar", "a-train-0.tar", "c-train-000000.tar")),
+    {"stream": None},
+    {"bytes": -1},
+    {"bytes": 2048},
+    {"first_sample": 0.5},
+    {"samples": 24},
+    {"blocks": None},
+]
+_OF_BLOCK = [
+    *({"offset": value} for value in (-64, 641, 512, 1 << 40, 1 << 70, "640")),
+    *({"samples": value} for value in (0, 2, 5, "4", 1 << 70)),
+    *({"first_sample": value} for value in (-1, 1, 0.5, 1 << 70)),
+    *({"valid": value} for value in (-7, 10**9, None)),
+    *({"masked": value} for value in ([[-100, 5]], [[0, 10**15]], [[3, -100]], [[5, 1, 2]], [["a", "b"]], [5], None)),
+]
+
+
+def _read_all(folder):
+    reader = ShardReader(folder)
+    for stream, samples in reader.streams.items():
+        reader.samples(stream, np.arange(samples))
+
+
+@pytest.mark.parametrize("place", [0, -1])
+@pytest.mark.parametrize(
+    ("edit", "of"), [(edit, of) for of, edits in enumerate((_OF_INDEX, _OF_SHARD, _OF_BLOCK)) for edit in edits]
+)
+def test_an_index_that_cannot_be_true_is_refused(tmp_path, place, edit, of):
+    """Whatever one field says that the files do not hold, in the first shard and block or the last."""
+    write(tmp_path, {"a-train": stream_tokens(200), "b-train": stream_tokens(20)})
+    path = tmp_path / "index.json"
+    index = json.loads(path.read_text())
+    shard = index["shards"][place]
+    (index, shard, shard["blocks"][place])[of].update(edit)
+    path.write_text(json.dumps(index))
+    with pytest.raises(ShardError, match="materialize the shards again"):
+        _read_all(tmp_path)
+
+
+def test_an_index_that_is_no_file_is_named(tmp_path):
+    (tmp_path / "index.json").mkdir()
     with pytest.raises(ShardError, match="is damaged"):
         read_index(str(tmp_path))
 
@@ -274,6 +323,9 @@ def test_samples_and_streams_that_do_not_exist_are_refused(tmp_path):
     for wrong in (-1, 10):
         with pytest.raises(IndexError, match="samples 0 to 9"):
             reader.samples("a-train", np.array([0, wrong]))
+    for wrong in ([[0, 1]], [0.5], 3):
+        with pytest.raises(ValueError, match="whole numbers in a row"):
+            reader.samples("a-train", wrong)
     with pytest.raises(KeyError, match="no stream 'b'"):
         reader.samples("b", np.array([0]))
 
