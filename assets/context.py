@@ -153,6 +153,7 @@ class StageContext:
         sizes: Sequence[float] | None = None,
         unit: str = "parts",
         keeping: Keeping | None = None,
+        on_gpu: bool = False,
     ) -> tuple[dict[str, TableRecord], list[dict[str, Any]]]:
         """Runs a function over partitions, taking over those an interrupted run finished, and commits the tables.
 
@@ -164,6 +165,7 @@ class StageContext:
             sizes: progress units of each item (default: one each).
             keeping: tables that go on from ``base``: its rows but those at these positions, then the new ones. Where
                 only the partitions can tell which rows go: a function of their figures.
+            on_gpu: whether the function uses the GPUs that ``compute`` declares; else none is reserved for it.
 
         Returns:
             The committed tables, and the figures of every partition in order.
@@ -176,7 +178,7 @@ class StageContext:
         write = WritePartition(function, {name: self.place.table(name) for name in schemas}, dict(schemas))
         done, begun = Cost(), time.perf_counter()
         with self.progress(sum(size), unit, start=sum(size[n] for n in parts)) as bar:
-            for index, part in self.executor.map(write, [items[n] for n in left], bar.advance_nothing):
+            for index, part in self.executor.map(write, [items[n] for n in left], bar.advance_nothing, on_gpu):
                 if len(items) > 1:  # one alone is committed next: noting it first would spare a run little
                     attempt.finish(names[left[index]], part)
                 parts[left[index]] = part

@@ -86,6 +86,7 @@ def _annotated(context: StageContext, options: AnnotationStageOptions) -> Outcom
         chunks,
         [float(rows.documents) for rows in chunks],
         unit="documents",
+        on_gpu=True,
     )
     annotations = read_table(context.place.table("annotations"), tables["annotations"].version)
     before, ledger = read_decisions(view)

@@ -44,11 +44,16 @@ class Executor(Protocol):
     workers: int
 
     def map(
-        self, function: Callable[[Item], Result], items: Sequence[Item], waiting: Callable[[], None] | None = None
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        waiting: Callable[[], None] | None = None,
+        on_gpu: bool = False,
     ) -> Iterator[tuple[int, Result]]:
         """Yields (index of the item, result) as results arrive; the first failure is raised.
 
-        ``waiting`` is called now and then while others compute and nothing arrives.
+        ``waiting`` is called now and then while others compute and nothing arrives. Only where the function can use a
+        GPU (``on_gpu``) are the declared ones reserved.
         """
         ...
 
@@ -60,7 +65,11 @@ class LocalExecutor:
     workers = 1
 
     def map(
-        self, function: Callable[[Item], Result], items: Sequence[Item], waiting: Callable[[], None] | None = None
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        waiting: Callable[[], None] | None = None,
+        on_gpu: bool = False,
     ) -> Iterator[tuple[int, Result]]:
         """See :class:`Executor`."""
         for index, item in enumerate(items):
@@ -77,22 +86,27 @@ class RayExecutor:
         self.workers = options.workers or _cpus()
 
     def map(
-        self, function: Callable[[Item], Result], items: Sequence[Item], waiting: Callable[[], None] | None = None
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        waiting: Callable[[], None] | None = None,
+        on_gpu: bool = False,
     ) -> Iterator[tuple[int, Result]]:
         """See :class:`Executor`.
 
         Raises:
             ComputeError: a worker process died more often than ``retries`` allows, or no node can run the tasks.
         """
-        if len(items) <= 1 and not (self.options.gpus or self.options.memory_gb or self.options.address):
+        demands = self._demands(self.options.gpus if on_gpu else 0)
+        if len(items) <= 1 and not (demands["num_gpus"] or self.options.memory_gb or self.options.address):
             yield from LocalExecutor().map(function, items)  # nothing to share out: a small refresh starts no Ray
             return
         ray = start_ray(self.options)
-        task = ray.remote(_apply).options(**self._demands())
+        task = ray.remote(_apply).options(**demands)
         shared = ray.put(function)
         under_way: dict[Any, int] = {}
         upcoming = iter(enumerate(items))
-        patience = _Patience(ray, self._demands(), 0 if _is_own(self.options) else PATIENCE_SECONDS)
+        patience = _Patience(ray, demands, 0 if _is_own(self.options) else PATIENCE_SECONDS)
         try:
             while True:
                 for index, item in upcoming:
@@ -112,11 +126,11 @@ class RayExecutor:
             for reference in under_way:
                 ray.cancel(reference, force=True)
 
-    def _demands(self) -> dict[str, Any]:
+    def _demands(self, gpus: float) -> dict[str, Any]:
         share = _cpus() / self.workers if self.options.workers else 0
         demands: dict[str, Any] = {
             "num_cpus": max(self.options.cpus, share) if share > 1 else self.options.cpus,
-            "num_gpus": self.options.gpus,
+            "num_gpus": gpus,
             "max_retries": self.options.retries,
             "runtime_env": {"env_vars": {"TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}},
         }
@@ -145,9 +159,13 @@ class _Patience:
             return
         self._since = now if self._since is None else self._since
         if now - self._since >= self._seconds:
-            needs = ", ".join(f"{amount:g} {name}" for name, amount in self._needs.items() if amount)
+            needs = ", ".join(
+                f"{amount / 1e9:g} GB of memory" if name == "memory" else f"{amount:g} {name}"
+                for name, amount in self._needs.items()
+                if amount
+            )
             raise ComputeError(
-                f"No node of the Ray cluster can run a task that needs {needs} (memory in bytes). Start nodes that "
+                f"No node of the Ray cluster can run a task that needs {needs}. Start nodes that "
                 "can, or lower compute.cpus, compute.gpus or compute.memory_gb; a new run takes over what is finished."
             )
 

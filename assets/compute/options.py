@@ -18,7 +18,7 @@ class ComputeOptions(Options):
         None, description="Ray cluster to join (as in RAY_ADDRESS, which is used when this is empty); none: start one."
     )
     cpus: float = Field(1, gt=0, description="CPUs reserved for each task.")
-    gpus: float = Field(0, ge=0, description="GPUs reserved for each task or training worker.")
+    gpus: float = Field(0, ge=0, description="GPUs reserved for each task that can use one, or training worker.")
     memory_gb: float | None = Field(None, gt=0, description="Memory reserved for each task, in GB.")
     retries: int = Field(2, ge=0, description="How often a task is repeated when its worker process dies.")
     partition_megabytes: float = Field(8, gt=0, description="Source bytes in one task, in MB.")

@@ -94,7 +94,9 @@ def sign(
         schemas["passages"] = PASSAGES
     sizes = [float(task.rows.documents) for task in tasks]
     covers = [task.rows for task in tasks]
-    tables, _ = context.run_partitions("sign", _sign, tasks, schemas, covers, sizes, unit="documents", keeping=keeping)
+    tables, _ = context.run_partitions(
+        "sign", _sign, tasks, schemas, covers, sizes, unit="documents", keeping=keeping, on_gpu=True
+    )
     return tables
 
 

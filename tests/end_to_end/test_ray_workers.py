@@ -4,7 +4,9 @@ import pytest
 from small_pipelines import Lab, notes, plant
 from small_stages import computed, counting_stage
 
+from headwater.assets.compute import executor
 from headwater.assets.compute.executor import ComputeError, stop_ray
+from headwater.assets.compute.options import ComputeOptions
 from headwater.assets.curation.user_steps import StepError
 from headwater.assets.running import run_stage
 
@@ -58,3 +60,13 @@ def test_an_error_in_a_worker_is_the_error_of_the_run(on_ray):
     step = {"kind": "python", "function": "small_stages:fail_on", "options": {"word": "x"}, "version": "1"}
     with pytest.raises(StepError, match=r"small_stages:fail_on failed on document [0-9a-f]{32}"):
         on_ray.run(notes(curation={"transforms": [step], "rules": []}, compute=COMPUTE))
+
+
+@pytest.mark.slow
+def test_a_gpu_is_reserved_for_what_can_use_one_and_for_nothing_else(on_ray, monkeypatch):
+    """There is none here, as on the machines that read and curate beside those that train."""
+    monkeypatch.setattr(executor, "LOOK_SECONDS", 0.2)
+    workers = executor.RayExecutor(ComputeOptions(workers=1, gpus=0.25))
+    assert sorted(workers.map(str, [1, 2])) == [(0, "1"), (1, "2")]
+    with pytest.raises(ComputeError, match=r"CPU, 0\.25 GPU\. Start nodes that can"):
+        list(workers.map(str, [1, 2], on_gpu=True))
