@@ -52,6 +52,8 @@ def _plan_one(stage: Stage, store: Store, workspace: Workspace, earlier: dict[st
     if reasons and not lost and (held := reason_to_hold(stage, store, last, wanted)):
         return Planned(stage.asset, "reuse", [held], last)
     if reasons:
+        if not lost and not last.same_recipe(wanted) and last.same_recipe(wanted, stage.limits):
+            reasons.append("a limit of its checks: the rest is built on what is there")
         return Planned(stage.asset, "compute", reasons, last)
     if waiting:
         return Planned(stage.asset, "maybe", [f"only if the content of {asset} changes" for asset in waiting], last)

@@ -78,6 +78,15 @@ def test_what_a_plan_says_is_what_a_run_does(done):
     assert found["notes/deduplicated"].reasons == ["option verifier.threshold: 0.62 → 0.9"]
 
 
+def test_a_limit_of_a_check_is_told_as_one(done):
+    found = outlook(done, notes(deduplication={"max_lost_share": 0.4}), bytes_tokenizer(), packed())
+    assert found["notes/deduplicated"].action == "compute"
+    assert found["notes/deduplicated"].reasons == [
+        "option max_lost_share: 0.5 → 0.4",
+        "a limit of its checks: the rest is built on what is there",
+    ]
+
+
 def test_code_steps_edits_and_libraries_are_told_apart():
     def identity(**code):
         given = {"number": 1, "modules": "a", "libraries": {"ftfy": "6.1"}} | code
