@@ -127,7 +127,7 @@ def test_a_node_killed_in_each_stage_changes_nothing(cluster_of, tmp_path, monke
     deaths: list[int] = []
     original = executor.RayExecutor.map
 
-    def map_and_kill(self: Any, function: Any, items: Any, waiting: Any = None) -> Iterator[Any]:
+    def map_and_kill(self: Any, function: Any, items: Any, waiting: Any = None, on_gpu: bool = False) -> Iterator[Any]:
         for count, found in enumerate(original(self, function, items, waiting)):
             if count == 0 and len(items) > 2:
                 deaths.append(len(items))
@@ -185,7 +185,7 @@ def test_tasks_that_no_node_is_large_enough_for_are_refused_at_once(tmp_path, mo
     monkeypatch.setattr(executor, "LOOK_SECONDS", 0.2)
     lab = Lab(tmp_path / "workspace", tmp_path / "store")
     try:
-        with pytest.raises(ComputeError, match=r"No node .* needs 1 CPU, 1e\+16 memory"):
+        with pytest.raises(ComputeError, match=r"No node .* needs 1 CPU, 1e\+07 GB of memory"):
             run_stage(faulty_stage("none", tmp_path, memory_gb=1e7), lab.store, lab.workspace)
     finally:
         stop_ray()

@@ -61,7 +61,7 @@ def test_a_run_says_what_each_step_did_in_its_record_on_its_page_and_in_its_log(
 def test_partitions_of_a_killed_run_count_as_taken_over(lab: Lab, monkeypatch):
     original = LocalExecutor.map
 
-    def map_until(self, function, items, waiting=None):
+    def map_until(self, function, items, waiting=None, on_gpu=False):
         for count, found in enumerate(original(self, function, items, waiting)):
             if count == 2:
                 raise KeyboardInterrupt

@@ -132,7 +132,7 @@ def test_loaders_refuse_shards_that_lack_examples_and_ranks_that_do_not_exist(re
 class Backwards(LocalExecutor):
     """Workers that finish in the opposite order."""
 
-    def map(self, function, items, waiting=None):
+    def map(self, function, items, waiting=None, on_gpu=False):
         yield from reversed([(index, function(item)) for index, item in enumerate(items)])
 
 
