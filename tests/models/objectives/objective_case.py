@@ -87,7 +87,9 @@ class Case:
             "seed": seed,
             "steps": 30,
             "batch_size": EXAMPLES,
-            "optimizer": AdamWOptions(learning_rate=self.rate),
+            # A step of AdamW has the size of its rate however small the gradient. Where it is zero but for rounding,
+            # as before a normalisation, its sign would be the processor's; epsilon makes such steps small.
+            "optimizer": AdamWOptions(learning_rate=self.rate, epsilon=1e-4),
             "schedule": ConstantOptions(),
             "precision": "float32",
             "checkpoint_every_seconds": None,
