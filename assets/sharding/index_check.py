@@ -55,19 +55,35 @@ def _of_shard(index: ShardIndex, shard: ShardEntry) -> Iterator[str]:
         if not _is_number(getattr(shard, name)):
             yield f"{name} is {getattr(shard, name)!r}, not a whole number"
             return
-    sample, expected = shard.first_sample, 0
+    sample, expected, width = shard.first_sample, 0, np.dtype(index.dtype).itemsize
     for block in shard.blocks:
-        yield from _of_block(index, block, sample, shard.bytes)
+        if not _is_sound(index, block, sample, shard.bytes, width):
+            yield from _of_block(index, block, sample, shard.bytes)
         header = _header_bytes(block.samples, index.sequence_length, index.dtype)
         if expected and block.offset != expected + header:
             yield f"block {block.key} begins at byte {block.offset}, where {expected + header} was written"
         sample += block.samples
         # Unknown where a hole made the block's second member longer; then the next block is not checked for its place.
-        expected = 0 if block.masked else _end(index, block, header) + tarfile.BLOCKSIZE
+        size = header + block.samples * index.sequence_length * width
+        expected = 0 if block.masked else block.offset - header + whole_blocks(size) + 3 * tarfile.BLOCKSIZE
     if sample != shard.first_sample + shard.samples:
         yield f"its blocks have {sample - shard.first_sample} samples, not {shard.samples}"
     if expected and shard.bytes < expected:
         yield f"its blocks end at byte {expected}, it at {shard.bytes}"
+
+
+def _is_sound(index: ShardIndex, block: BlockEntry, first_sample: int, shard_bytes: int, width: int) -> bool:
+    """Whether a block without holes is as it must be, in one look: an index may have a million."""
+    offset, samples, valid = block.offset, block.samples, block.valid
+    return (
+        type(offset) is type(samples) is type(valid) is type(block.first_sample) is int
+        and not block.masked
+        and block.first_sample == first_sample
+        and 0 < samples < 1 << 32
+        and 0 <= valid <= samples * index.sequence_length
+        and 0 < offset <= shard_bytes - samples * index.sequence_length * width
+        and not (offset - _header_bytes(samples, index.sequence_length, index.dtype)) % tarfile.BLOCKSIZE
+    )
 
 
 def _of_block(index: ShardIndex, block: BlockEntry, first_sample: int, shard_bytes: int) -> Iterator[str]:
@@ -100,12 +116,6 @@ def _of_block(index: ShardIndex, block: BlockEntry, first_sample: int, shard_byt
 
 class _Impossible(ValueError):
     """What makes further checks pointless."""
-
-
-def _end(index: ShardIndex, block: BlockEntry, header: int) -> int:
-    """The byte behind a block without holes: its array, and its second member of a header and a block."""
-    size = block.samples * index.sequence_length * np.dtype(index.dtype).itemsize
-    return block.offset - header + whole_blocks(header + size) + 2 * tarfile.BLOCKSIZE
 
 
 @lru_cache(maxsize=256)
