@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from headwater.assets.compute.cost import Cost, Meter, megabytes_per_second
@@ -18,11 +19,12 @@ from headwater.assets.compute.executor import Executor
 from headwater.assets.compute.progress import Progress, quantity
 from headwater.assets.stages import Stage
 from headwater.assets.storage.attempts import Attempt, Part, combined, part_name
-from headwater.assets.storage.changes import Changes, changes
-from headwater.assets.storage.content import ContentSum, digest_of
+from headwater.assets.storage.changes import Changes, changes, staying
+from headwater.assets.storage.content import ContentSum, content_of, digest_of
 from headwater.assets.storage.places import Place, Store
 from headwater.assets.storage.records import Record, StepRecord, TableRecord, pinned
-from headwater.assets.storage.tables import Positions, commit_parts, content_at, refresh_parts, write_part
+from headwater.assets.storage.refreshing import Revision, refresh_parts
+from headwater.assets.storage.tables import Positions, commit_parts, content_at, write_part
 from headwater.assets.workspace import Workspace
 
 # A partition's function yields batches per table; the name "figures" is kept for what it counted.
@@ -213,9 +215,14 @@ class StageContext:
         """Writes a table that this process computes piece by piece, of which memory holds one."""
         return self._commit(name, schema, [self._part(name, rows) for rows in pieces])
 
-    def update_table(self, name: str, removed: Positions, rows: pa.Table) -> TableRecord:
-        """The table of ``base`` without the rows at some positions, and with further rows at its end."""
-        return self._commit(name, rows.schema, [self._part(name, rows)], removed)
+    def update_table(
+        self, name: str, removed: Positions, rows: pa.Table, revision: Revision | None = None
+    ) -> TableRecord:
+        """The table of ``base`` without the rows at some positions, and with further rows at its end.
+
+        ``revision`` gives rows that stay other values; its places are counted without the rows that go.
+        """
+        return self._commit(name, rows.schema, [self._part(name, rows)], removed, revision)
 
     @property
     def _attempt(self) -> str:
@@ -228,14 +235,25 @@ class StageContext:
         fragments, content = write_part(self.place.table(name), rows.schema, rows.to_batches(), content)
         return Part({name: fragments}, {name: content})
 
-    def _commit(self, name: str, schema: pa.Schema, parts: list[Part], removed: Positions | None = None) -> TableRecord:
+    def _commit(
+        self,
+        name: str,
+        schema: pa.Schema,
+        parts: list[Part],
+        removed: Positions | None = None,
+        revision: Revision | None = None,
+    ) -> TableRecord:
         url, (fragments, content) = self.place.table(name), combined(parts, name)
         columns = {item.name: str(item.type) for item in schema}
         if removed is None or self.base is None:
             return TableRecord.of(commit_parts(url, schema, fragments), content, columns)
         before = self.base.tables[name]
-        content = before.sum.minus(content_at(url, before.version, removed)).plus(content)
-        return TableRecord.of(refresh_parts(url, before.version, removed, fragments), content, columns)
+        lost = removed
+        if revision is not None and len(revision.places):
+            lost = np.concatenate([removed, staying(before.rows, removed)[revision.places]])
+            content = content.plus(content_of(revision.rows.combine_chunks()))
+        content = before.sum.minus(content_at(url, before.version, lost)).plus(content)
+        return TableRecord.of(refresh_parts(url, before.version, removed, fragments, revision), content, columns)
 
 
 def _pace(done: Cost, seconds: float, unit: str) -> str:

@@ -6,6 +6,7 @@ there needs none of them, so here they are loaded when something must be compile
 """
 
 import hashlib
+import logging
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
@@ -49,8 +50,20 @@ def compiled(allocates: bool = True, **options: Any) -> Callable[[Function], Fun
 def _load_kept(guarded: Callable[[], Any], load: Callable[[Any, Any], Any], signature: Any, target: Any) -> Any:
     """The compiled function from disk, or None: what numba does, less the loading of what compiles."""
     rtsys.initialize(target)  # memory of arrays that kernels make
+    found = None
     with guarded():
-        return load(signature, target)
+        found = load(signature, target)
+    if found is None:
+        _tell_that_it_takes_a_while()
+    return found
+
+
+@lru_cache(maxsize=1)
+def _tell_that_it_takes_a_while() -> None:
+    """Once in a process, before the first kernel is compiled: what looks like a standstill has a reason."""
+    logging.getLogger("headwater").warning(
+        "Compiling kernels for this machine, once: they are kept. All of them together take a minute or two."
+    )
 
 
 @lru_cache(maxsize=16)

@@ -14,7 +14,8 @@ from headwater.assets.schemas import DECISIONS, DOCUMENTS, RAW_LEDGER
 from headwater.assets.storage.content import ContentSum, digest_of
 from headwater.assets.storage.places import Store
 from headwater.assets.storage.records import CodeRecord, Execution, Identity, InputRecord, Record, TableRecord
-from headwater.assets.storage.tables import commit_parts, refresh_parts, write_part
+from headwater.assets.storage.refreshing import refresh_parts
+from headwater.assets.storage.tables import commit_parts, write_part
 
 EXECUTION = Execution(
     started="2030-01-01T00:00:00+00:00",

@@ -6,7 +6,7 @@ from typing import ClassVar
 from headwater.assets.component import StageComponent
 from headwater.assets.corpus.datasets.options import DatasetOptions
 from headwater.assets.corpus.declaration import CorpusOptions
-from headwater.assets.corpus.options import Source
+from headwater.assets.corpus.options import Source, date_fields
 from headwater.assets.curation.declaration import what_decides, what_is_measured
 from headwater.assets.deduplication.options import DeduplicationOptions
 from headwater.assets.stages import Check, Stage
@@ -53,6 +53,7 @@ class Corpus(StageComponent):
                 Check("has_documents", "The sources give at least one document.", blocking=True),
                 Check("readable", "Few records are unreadable.", blocking=True),
                 Check("held_out_share", "About as much is held out as was asked for."),
+                *([Check("dates", "All dates were understood.")] if date_fields(options.sources) else []),
             ),
             pipeline=pipeline,
             description=options.description or "Every record the sources deliver, with where it came from.",

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from headwater.assets.context import StageContext
 from headwater.assets.corpus.annotations import annotated_at
 from headwater.assets.corpus.view import Table, behind
+from headwater.assets.storage.changes import staying
 from headwater.assets.storage.content import row_hashes
 from headwater.assets.storage.records import Record
 from headwater.assets.storage.tables import Positions, read_table, take_positions
@@ -59,7 +60,7 @@ def kept_difference(context: StageContext, earlier: Record, present: Record) -> 
     changes = context.changes_between(before.raw, after.raw, "ledger")
     gone, fresh = before.kept.copy(), after.kept.copy()
     if _says_the_same(before, after):
-        stayed = np.delete(np.arange(len(gone)), changes.removed)
+        stayed = staying(len(gone), changes.removed)
         carried = gone[stayed] & fresh[: changes.kept]
         gone[stayed[carried]] = False
         fresh[: changes.kept][carried] = False

@@ -270,3 +270,9 @@ def sources_by_name(sources: Sequence[Source]) -> dict[str, Source]:
             raise ValueError(f"two sources are called {source.name!r}: give one of them another `name`")
         named[source.name] = source
     return named
+
+
+def date_fields(sources: Sequence[Source]) -> dict[str, str]:
+    """The field with the date, of each source that names one."""
+    named = sources_by_name(sources).items()
+    return {name: s.date_field for name, s in named if isinstance(s, RecordFields) and s.date_field}

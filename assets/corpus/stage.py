@@ -7,7 +7,7 @@ refresh opens only what is new or changed.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headwater.assets.context import StageContext
+from headwater.assets.corpus.dates import OddDates, dates_check
 from headwater.assets.corpus.declaration import RawOptions
-from headwater.assets.corpus.options import HeldOut, ReadLimits, Source, sources_by_name
+from headwater.assets.corpus.options import HeldOut, ReadLimits, Source, date_fields, sources_by_name
 from headwater.assets.corpus.reading import SourceFile, documents_schema, list_files, partition_files, read_partition
 from headwater.assets.corpus.refresh import (
     compare_listings,
@@ -213,7 +214,9 @@ def _chunks_table(chunks: list[list[int]]) -> pa.Table:
 
 
 def _describe(context: StageContext, outcome: Outcome, files: dict[str, int]) -> None:
-    counts, example = _tally(context, outcome)
+    options: RawOptions = context.stage.options  # type: ignore[assignment]
+    dated = date_fields(options.sources)
+    counts, example, odd_dates = _tally(context, outcome, dated)
     kept = counts.filter(counts["kept"])
     left_out = Counter(dict(_sums(counts.filter(pc.invert(counts["kept"])), "rule", "records")))
     unreadable = {rule: n for rule, n in left_out.items() if rule not in EXPECTED}
@@ -237,19 +240,24 @@ def _describe(context: StageContext, outcome: Outcome, files: dict[str, int]) ->
         "megabytes": round(sum(size.values()) / 1e6, 3),
         "held_out_share_of_bytes": round(share, 4),
     }
-    options: RawOptions = context.stage.options  # type: ignore[assignment]
     outcome.checks = [*_checks(options, outcome.metrics, unreadable, example), _held_out_check(options, share)]
+    if dated:
+        outcome.metrics["odd_dates"] = odd_dates.documents
+        outcome.checks.append(dates_check(odd_dates, outcome.metrics["documents"]))
 
 
-def _tally(context: StageContext, outcome: Outcome) -> tuple[pa.Table, str | None]:
-    """(records and bytes by source, split and reason; the detail of the first record without a document).
+def _tally(context: StageContext, outcome: Outcome, dated: Mapping[str, str]) -> tuple[pa.Table, str | None, OddDates]:
+    """(records and bytes by source, split and reason; the detail of the first record without a document; odd dates).
 
-    The ledger is read in pieces: a source may deliver millions of records and not one document.
+    The ledger is read in pieces: a source may deliver millions of records and not one document. `dated` are the fields
+    of dates by source.
     """
     url, version = context.place.table("ledger"), outcome.tables["ledger"].version
-    keys, parts, example = ["source", "split", "kept", "rule"], [], None
-    for batch in scan_batches(url, version, [*keys, "detail", "bytes"], rows=1 << 16):
+    keys, parts, example, odd_dates = ["source", "split", "kept", "rule"], [], None, OddDates()
+    more = ["date", "meta"] if dated else []
+    for batch in scan_batches(url, version, [*keys, "detail", "bytes", *more], rows=1 << 16):
         rows = pa.Table.from_batches([batch])
+        odd_dates = odd_dates.plus(rows, dated) if dated else odd_dates
         dropped = rows["detail"].filter(pc.invert(rows["kept"]))
         example = example if example is not None or len(dropped) == 0 else dropped[0].as_py()
         counted = rows.group_by(keys, use_threads=False).aggregate([("bytes", "sum"), ("bytes", "count")])
@@ -257,7 +265,7 @@ def _tally(context: StageContext, outcome: Outcome) -> tuple[pa.Table, str | Non
     empty = pa.schema([*(RAW_LEDGER.field(name) for name in [*keys, "bytes"]), pa.field("records", pa.int64())])
     summed = pa.concat_tables([empty.empty_table(), *(part.cast(empty) for part in parts)])
     found = summed.group_by(keys, use_threads=False).aggregate([("bytes", "sum"), ("records", "sum")])
-    return found.rename_columns([*keys, "bytes", "records"]), example
+    return found.rename_columns([*keys, "bytes", "records"]), example, odd_dates
 
 
 def _sums(counts: pa.Table, by: str, what: str) -> list[tuple[Any, int]]:

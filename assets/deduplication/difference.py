@@ -19,7 +19,7 @@ from headwater.assets.corpus.view import CorpusView, Rows, Table, open_corpus, r
 from headwater.assets.deduplication.buckets import Flags
 from headwater.assets.deduplication.index import rows_by_id
 from headwater.assets.deduplication.neighbourhood import without
-from headwater.assets.storage.changes import Changes, changes_by_files
+from headwater.assets.storage.changes import Changes, changes_by_files, staying
 from headwater.assets.storage.records import Record
 from headwater.assets.storage.tables import Positions, read_table, take_rows
 
@@ -133,9 +133,9 @@ def difference(now: Reaching) -> tuple[Reaching, Difference]:
     if before is None or changes is None:
         raise Rebuild("no earlier output is known")
     gone, arrived = before.kept.copy(), now.kept.copy()
-    staying = np.delete(np.arange(len(gone)), changes.removed)
+    stayed = staying(len(gone), changes.removed)
     same = now.kept[: changes.kept] if now.alike else _same(before, now, changes.removed, changes.kept)
-    gone[staying[same]] = False
+    gone[stayed[same]] = False
     arrived[: changes.kept][same] = False
     return before, Difference(changes.removed, changes.kept, gone, arrived)
 

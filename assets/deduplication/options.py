@@ -328,6 +328,19 @@ class DeduplicationOptions(Options):
         told = {name: data[name] for name in usual if isinstance(data.get(name), dict)}
         return data | {name: {"kind": usual[name]().kind} | value for name, value in told.items()}
 
+    @model_validator(mode="after")
+    def _finds_what_it_accepts(self) -> "DeduplicationOptions":
+        """Both of these thresholds are of the same similarity; other pairs of `near` and `verifier` are not."""
+        near, verifier = self.near, self.verifier
+        if not isinstance(near, MinHashOptions) or not isinstance(verifier, JaccardOptions) or near.bands is not None:
+            return self
+        if near.threshold > verifier.threshold:
+            raise ValueError(
+                f"near.threshold is {near.threshold:g}, above verifier.threshold {verifier.threshold:g}: pairs in "
+                f"between are duplicates but would seldom be looked at. Make it {verifier.threshold:g} or less."
+            )
+        return self
+
     @property
     def needs_fit(self) -> bool:
         """Whether candidates or verifier weigh by what is common in the corpus."""

@@ -1,8 +1,7 @@
 """deduplicated, built on its earlier output: index, edges and decisions change where documents did.
 
-The earlier tables stay; rows of documents that went are deleted and rows of new ones appended. Only the decisions are
-written anew when one in their midst changes, because they stand row for row with the ledger; their content version
-follows from the rows that differ.
+The earlier tables stay; rows of documents that went are deleted and rows of new ones appended. Decisions in their midst
+change where they stand, because they stand row for row with the ledger.
 """
 
 from typing import NamedTuple
@@ -32,8 +31,7 @@ LATE = "documents_indexed_late"  # behind documents that stand after them in the
 class Result(NamedTuple):
     """What a run publishes and what it has to tell.
 
-    `decisions` (LEDGER, of a full run `TOLD` alone) stand row for row with the ledger; `edges` are all of them;
-    `figures` are of this run.
+    `decisions` (`TOLD` alone) stand row for row with the ledger; `edges` are all of them; `figures` are of this run.
     """
 
     tables: dict[str, TableRecord]

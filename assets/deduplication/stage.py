@@ -16,7 +16,7 @@ from headwater.assets.corpus.view import Table, raw_of
 from headwater.assets.curation.stage import LEDGER, corpus_content
 from headwater.assets.deduplication.candidates import arrange, candidate_pairs, exact_edges, exact_groups
 from headwater.assets.deduplication.decide import Verdicts, judge
-from headwater.assets.deduplication.decisions import in_ledger
+from headwater.assets.deduplication.decisions import TOLD, in_ledger
 from headwater.assets.deduplication.decontamination import build_index
 from headwater.assets.deduplication.description import describe
 from headwater.assets.deduplication.difference import Reaching, reaching
@@ -35,7 +35,6 @@ from headwater.assets.storage.tables import read_table, take_rows
 from headwater.assets.workspace import Workspace
 
 PIECE_ROWS = 1 << 18  # decisions that are written at once
-TOLD = ["kept", "rule", "stage"]  # of the decisions, on the asset's page
 
 
 def evaluation_sets_fingerprint(stage: Stage, workspace: Workspace) -> str:

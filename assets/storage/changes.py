@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headwater.assets.storage.content import hashed_columns, row_hashes
-from headwater.assets.storage.tables import Positions, manifest_of, open_table
+from headwater.assets.storage.tables import Positions, live_offsets, manifest_of, open_table
 
 
 class Changes(NamedTuple):
@@ -102,15 +102,9 @@ def _gone(old: Any, new: Any | None, rows: int) -> Positions | None:
         return np.arange(rows, dtype=np.int64)
     if old.deletion_file() == new.deletion_file():
         return np.empty(0, dtype=np.int64)
-    before, after = _live(old), _live(new)
+    before, after = live_offsets(old), live_offsets(new)
     stayed = np.isin(before, after, assume_unique=True)
     return np.flatnonzero(~stayed) if np.count_nonzero(stayed) == len(after) else None
-
-
-def _live(fragment: Any) -> Positions:
-    """Offsets within the fragment's files of the rows that are not deleted."""
-    addresses = fragment.to_table(columns=[], with_row_address=True)["_rowaddr"].to_numpy()
-    return (addresses & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
 
 def _by_rows(old: Any, new: Any) -> Changes:
@@ -132,6 +126,13 @@ def _hashes(table: Any) -> npt.NDArray[np.uint64]:
         for batch in table.scanner(columns=hashed_columns(table.schema), scan_in_order=True).to_batches()
     ]
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint64)
+
+
+def staying(rows: int, removed: Positions) -> Positions:
+    """The positions among so many rows that are not removed, ascending."""
+    stays = np.ones(rows, dtype=bool)
+    stays[removed] = False
+    return np.flatnonzero(stays)
 
 
 def without(rows: pa.Table, removed: Positions) -> pa.Table:

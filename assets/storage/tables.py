@@ -62,30 +62,7 @@ def commit_parts(url: str, schema: pa.Schema, fragments: Iterable[str]) -> int:
     return lance.LanceDataset.commit(url, operation, enable_stable_row_ids=True).version
 
 
-def refresh_parts(url: str, base: int, removed: Positions, fragments: Sequence[str]) -> int:
-    """Makes a version of ``base`` without the rows at some positions and with further fragments at its end.
-
-    Whatever a dead attempt committed since is left behind: the base is restored first. A version becomes visible to
-    readers only once a record names it.
-
-    Raises:
-        FileNotFoundError: the base version is no longer there.
-    """
-    table = open_table(url, base)
-    if len(removed) == 0 and not fragments:
-        return base
-    gone = _row_ids(table, removed)
-    if table.latest_version != base:
-        table.restore()
-    if len(gone):
-        table.delete(f"_rowid IN ({','.join(map(str, gone))})")
-    if fragments:
-        appended = lance.LanceOperation.Append([FragmentMetadata.from_json(text) for text in fragments])
-        table = lance.LanceDataset.commit(table, appended, read_version=table.version)
-    return int(table.version)
-
-
-def _row_ids(table: "lance.LanceDataset", positions: Positions) -> list[int]:
+def row_ids(table: "lance.LanceDataset", positions: Positions) -> list[int]:
     """Stable ids of the rows at some positions, in the same order."""
     if len(positions) == 0:
         return []
@@ -108,7 +85,7 @@ def take_positions(url: str, version: int, positions: Positions, columns: list[s
     table = open_table(url, version)
     if len(positions) == 0:
         return table.scanner(columns=columns, limit=0).to_table()
-    return table._take_rows(_row_ids(table, positions), columns=columns)
+    return table._take_rows(row_ids(table, positions), columns=columns)
 
 
 def content_of_version(url: str, version: int) -> ContentSum:
@@ -119,6 +96,12 @@ def content_of_version(url: str, version: int) -> ContentSum:
     """
     table = open_table(url, version)
     return total(content_of(batch) for batch in table.scanner(columns=hashed_columns(table.schema)).to_batches())
+
+
+def live_offsets(fragment: Any) -> Positions:
+    """Offsets within the fragment's files of the rows that are not deleted, ascending."""
+    addresses = fragment.to_table(columns=[], with_row_address=True)["_rowaddr"].to_numpy()
+    return (addresses & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
 
 def table_exists(url: str) -> bool:

@@ -18,7 +18,8 @@ import headwater
 from headwater.assets.markdown import markdown_table
 from headwater.assets.storage.places import Store
 from headwater.assets.storage.records import CodeRecord, Execution, Identity, Record, TableRecord
-from headwater.assets.storage.tables import commit_parts, read_table, refresh_parts, write_part
+from headwater.assets.storage.refreshing import refresh_parts
+from headwater.assets.storage.tables import commit_parts, read_table, write_part
 from headwater.assets.withdrawal.blocklist import ASSET, TABLE, WITHDRAWALS, withdrawals_of
 from headwater.assets.withdrawal.fingerprints import Hashes, fingerprints
 from headwater.assets.withdrawal.selecting import Selection, texts_of, withdrawal_id

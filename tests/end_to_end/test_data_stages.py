@@ -188,6 +188,24 @@ def test_held_out_text_far_from_the_share_asked_for_is_a_warning_with_its_mend(l
     assert "group: document" in check.description
 
 
+def test_dates_that_nobody_understands_are_counted_and_quoted(lab):
+    dates = ["2020-01-02", "2019", None, "31.02.2020", "soon"]
+    records = [{"text": prose(n), "when": dates[n % 5]} for n in range(10)]
+    lab.write_jsonl("part0.jsonl", [{k: v for k, v in record.items() if v is not None} for record in records])
+    corpus = notes(path="part*.jsonl", source={"name": "mail", "date_field": "when"})
+    lab.run(corpus, until="raw")
+    check = checks_of(lab, "notes/raw")["dates"]
+    assert not check.passed
+    assert not check.blocking
+    assert check.description.startswith(
+        "The dates of 4 of 10 documents could not be understood. mail says '31.02.2020'"
+    )
+    assert lab.record("notes/raw").metrics["odd_dates"] == 4
+    lab.write_jsonl("part0.jsonl", [{"text": prose(n), "when": "2021-05-06T07:08:09Z"} for n in range(10)])
+    lab.run(corpus, until="raw")
+    assert checks_of(lab, "notes/raw")["dates"].passed
+
+
 def checks_of(lab, asset):
     return {check.name: check for check in lab.record(asset).checks}
 

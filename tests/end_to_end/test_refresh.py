@@ -15,7 +15,8 @@ from small_pipelines import Lab, notes, prose
 from headwater.assets.context import consumed_record
 from headwater.assets.corpus.component import Corpus
 from headwater.assets.storage.changes import changes
-from headwater.assets.storage.tables import commit_parts, read_table, refresh_parts, write_part
+from headwater.assets.storage.refreshing import refresh_parts
+from headwater.assets.storage.tables import commit_parts, read_table, write_part
 
 STAGES = {
     "notes/raw": ("ledger", "documents"),

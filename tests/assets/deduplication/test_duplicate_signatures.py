@@ -9,6 +9,7 @@ import pytest
 from duplicate_oracle import ledger_of, normal_form, random_text, shingles_of, table_of, words_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from headwater.assets.deduplication import bands
 from headwater.assets.deduplication.candidates import arrange, candidate_pairs, exact_groups
@@ -224,3 +225,12 @@ def test_unreadable_dates_and_unknown_sources_are_named():
     ledger = ledger_of(2)
     with pytest.raises(ValueError, match="no rank is given for the sources web"):
         document_order(ledger, {"t": 0})
+
+
+def test_candidates_that_would_miss_what_the_verifier_accepts_are_refused():
+    with pytest.raises(ValidationError, match=r"near.threshold is 0.9, above verifier.threshold 0.7.* Make it 0.7 or"):
+        DeduplicationOptions(near={"kind": "minhash", "threshold": 0.9}, verifier={"kind": "jaccard", "threshold": 0.7})
+    for verifier in ({"kind": "jaccard", "threshold": 0.9}, {"kind": "alignment", "threshold": 0.5}):  # another measure
+        DeduplicationOptions(near={"kind": "minhash", "threshold": 0.9}, verifier=verifier)
+    by_hand = {"kind": "minhash", "threshold": 0.9, "bands": 32, "rows": 2}
+    DeduplicationOptions(near=by_hand, verifier={"kind": "jaccard", "threshold": 0.7})

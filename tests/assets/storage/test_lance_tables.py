@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 
 from headwater.assets.storage.content import content_of
+from headwater.assets.storage.refreshing import refresh_parts
 from headwater.assets.storage.tables import (
     commit_parts,
     open_table,
     read_table,
-    refresh_parts,
     scan_batches,
     spread_rows,
     table_exists,

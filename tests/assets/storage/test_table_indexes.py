@@ -14,7 +14,8 @@ from headwater.assets.storage.indexes import (
     rows_with_text,
     uncovered_rows,
 )
-from headwater.assets.storage.tables import commit_parts, open_table, read_table, refresh_parts, write_part
+from headwater.assets.storage.refreshing import refresh_parts
+from headwater.assets.storage.tables import commit_parts, open_table, read_table, write_part
 
 SCHEMA = pa.schema([pa.field("doc_id", pa.string()), pa.field("text", pa.large_string())])
 WORDS = ["water", "Water", "wa", "été", "a b", "%", "_", "'", "''", "\n", "日本語", "x", "\\", "é"]
