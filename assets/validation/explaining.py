@@ -12,6 +12,8 @@ from headwater.assets.validation.locating import Found
 
 UNKNOWN = "Unknown field."
 MISSING = "The field is missing."
+NO_CHOICE = "is not one of the choices."
+OUTSIDE = "It must be "  # greater than something, and the like
 EXPECTED = {
     "int": "A whole number is expected",
     "float": "A number is expected",
@@ -49,12 +51,12 @@ def explain(detail: ErrorDetails, found: Found) -> tuple[str, str]:
     if _is_template(detail) and kind != "value_error":
         return _template_refused(kind), "Write the value itself."
     if kind == "literal_error":
-        return f"{given} is not one of the choices.", _choose(detail, context)
+        return f"{given} {NO_CHOICE}", _choose(detail, context)
     if kind == "string_pattern_mismatch":
         return _not_a_name(str(detail.get("input")), str(context.get("pattern")))
     if kind in BOUNDS:
         name, words = BOUNDS[kind]
-        return f"It must be {words} {context[name]:g}, but it is {given}.", ""
+        return f"{OUTSIDE}{words} {context[name]:g}, but it is {given}.", ""
     if kind == "value_error":
         return _sentence(str(detail["msg"]).removeprefix("Value error, ")), ""
     return _wrong_type(detail, found, given)

@@ -17,7 +17,7 @@ from headwater.assets.likeness import Said, among, completed
 from headwater.assets.options import ANY_COMPONENT, ComponentOptions
 from headwater.assets.references import GIVEN_BY, wrong_asset
 from headwater.assets.scales import at_scale
-from headwater.assets.validation.explaining import MISSING, UNKNOWN, explain, nearest
+from headwater.assets.validation.explaining import MISSING, NO_CHOICE, OUTSIDE, UNKNOWN, explain, nearest
 from headwater.assets.validation.locating import child, key_line, locate
 from headwater.assets.validation.problems import Problem
 from headwater.assets.validation.reading import is_empty, joined, line_of, not_yaml, parse, values_of
@@ -285,13 +285,19 @@ def _problem(file: str, model: type[BaseModel], detail: ErrorDetails, node: yaml
 
 
 def _without_echoes(problems: list[Problem]) -> list[Problem]:
-    """A required field that is misspelled is told once: as misspelled, not as missing too."""
+    """What is wrong in one way is told once.
+
+    A required field that is misspelled is not missing too, and a number outside of what a number may be there is not
+    also a wrong word, where a field takes either.
+    """
     meant = {
         problem.field.rpartition(".")[0] + "." + problem.mend.split("'")[1]
         for problem in problems
         if problem.message == UNKNOWN and problem.mend.startswith("Did you mean")
     }
-    return [problem for problem in problems if problem.message != MISSING or problem.field not in meant]
+    left = [problem for problem in problems if problem.message != MISSING or problem.field not in meant]
+    too_far = {(problem.line, problem.field) for problem in left if problem.message.startswith(OUTSIDE)}
+    return [p for p in left if not p.message.endswith(NO_CHOICE) or (p.line, p.field) not in too_far]
 
 
 def _duplicate_names(declared: list[Declared]) -> Iterator[Problem]:

@@ -166,6 +166,11 @@ WRONG_FIELD = {
     "template for a choice": (
         CORPUS + '      format: "{{ env.F }}"\n', 7, "attributes.sources[0].format", "for text values", "itself",
     ),
+    "a number where a word would do as well": (
+        "type: headwater.assets.Shards\nattributes:\n  name: a\n  tokenizer: t\n  corpora:\n"
+        "    - {name: c, weight: -1}\n",
+        6, "attributes.corpora[0].weight", "It must be greater than 0, but it is -1.", "",
+    ),
     "refers to itself": (
         corpus("deduplication: &d\n  exact: *d"), 8, "attributes.deduplication.exact.exact", "Unknown field", "Known",
     ),
