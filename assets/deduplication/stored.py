@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from headwater.assets.storage.tables import open_table
 
-HELD_BYTES = 128 << 20  # of columns that are read together: all bands of half a million documents
+HELD_BYTES = 256 << 20  # of columns that are read together: all bands of a million documents
 _VALUE_BYTES = 8  # of a band's key; the few other columns are not asked for together
 
 

@@ -77,7 +77,7 @@ def drift_check(tokenizer: Record, spans: pa.Table, added: pa.Table, most: float
 
 def _density(spans: pa.Table, stream: str) -> tuple[float | None, int]:
     """Bytes per token of a stream's documents, and their bytes."""
-    own = spans.filter(pc.equal(spans["stream"], stream))
+    own = spans.select(["bytes", "length"]).filter(pc.equal(spans["stream"], stream))
     size, tokens = (int(pc.sum(own[name]).as_py() or 0) for name in ("bytes", "length"))
     return bytes_per_token(size, tokens - own.num_rows), size
 

@@ -68,6 +68,7 @@ def spans_by_stream(spans: pa.Table) -> dict[str, StreamSpans]:
     return found
 
 
+_AMONG_NUMBERED = "new documents stand among samples that were numbered before"
 _NOWHERE = StreamSpans(np.empty(0, np.int64), np.empty(0, np.int64))
 
 
@@ -91,7 +92,7 @@ def withdrawn_spans(before: StreamSpans, after: StreamSpans, numbered: int) -> n
         raise Rebuild("documents stand in other places of their stream than before")
     added = np.delete(after.starts, kept)
     if len(added) and int(added.min()) < numbered:
-        raise Rebuild("new documents stand among samples that were numbered before")
+        raise Rebuild(_AMONG_NUMBERED)
     return np.stack([before.starts[~stays], before.lengths[~stays]], axis=1)
 
 
@@ -115,19 +116,36 @@ class Carried:
         return sum(entry.samples for entry in own), max((entry.number + 1 for entry in own), default=0)
 
 
-def carry(index: StreamIndex, before: Mapping[str, StreamSpans], after: Mapping[str, StreamSpans]) -> Carried:
-    """Sorts the shards of an earlier index by what the present spans ask of them.
+def withdrawn_by_stream(
+    index: StreamIndex, before: Mapping[str, StreamSpans], after: Mapping[str, StreamSpans]
+) -> dict[str, npt.NDArray[np.int64]]:
+    """Places that documents have left since, by stream.
 
     Raises:
         Rebuild: the present spans did not grow from those before.
     """
     samples = index.streams()
-    gone = {
+    return {
         stream: withdrawn_spans(
             before.get(stream, _NOWHERE), after.get(stream, _NOWHERE), samples.get(stream, 0) * index.sequence_length
         )
         for stream in before.keys() | after.keys()
     }
+
+
+def known_withdrawn(
+    index: StreamIndex, gone: Mapping[str, StreamSpans], come: Mapping[str, StreamSpans]
+) -> dict[str, npt.NDArray[np.int64]]:
+    """The same where one knows which spans went and which came, and that all others stand where they stood."""
+    samples = index.streams()
+    for stream, spans in come.items():
+        if len(spans.starts) and int(spans.starts.min()) < samples.get(stream, 0) * index.sequence_length:
+            raise Rebuild(_AMONG_NUMBERED)
+    return {stream: np.stack([spans.starts, spans.lengths], axis=1) for stream, spans in gone.items()}
+
+
+def carry(index: StreamIndex, gone: Mapping[str, npt.NDArray[np.int64]]) -> Carried:
+    """Sorts the shards of an earlier index by what documents have left of their streams since."""
     kept, punched = [], []
     for entry in index.shards:
         spans = touching(entry, gone[entry.stream], index.sequence_length) if entry.stream in gone else ()

@@ -13,7 +13,8 @@ import os
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -75,6 +76,21 @@ class ShardEntry:
         return sum(block.valid for block in self.blocks)
 
 
+@dataclass(frozen=True)
+class ShardLayout:
+    """What all blocks of an index have in common: samples are (sequence_length,) of `dtype`, filled up with `pad`."""
+
+    sequence_length: int
+    block_samples: int
+    dtype: str
+    pad: int
+
+    @property
+    def stored(self) -> np.dtype:
+        """The type of the tokens as they are stored."""
+        return np.dtype(self.dtype).newbyteorder("<")
+
+
 class StreamIndex(Protocol):
     """What the indexes of tokens and of examples have in common: all that sample numbers and lineage rest on."""
 
@@ -104,6 +120,11 @@ class ShardIndex:
     end_of_text: int
     pad: int
     shards: tuple[ShardEntry, ...]
+
+    @property
+    def layout(self) -> ShardLayout:
+        """What all blocks have in common."""
+        return ShardLayout(self.sequence_length, self.block_samples, self.dtype, self.pad)
 
     def streams(self) -> dict[str, int]:
         """Number of samples of each stream, by name."""
@@ -149,19 +170,35 @@ def _write_block(writer: "TarWriter", stream: str, shard: int, place: int, block
 
 
 def _said(stream: str, entry: BlockEntry) -> bytes:
-    said = {"stream": stream, **{k: v for k, v in asdict(entry).items() if k not in ("key", "offset")}}
+    said = {"stream": stream, **{k: v for k, v in vars(entry).items() if k not in ("key", "offset")}}
     return json.dumps(said).encode()
 
 
-def stored_block(shard: IO[bytes], stream: str, entry: BlockEntry, length: int, dtype: np.dtype) -> StoredBlock:
+def stored_block(shard: IO[bytes], stream: str, entry: BlockEntry, layout: ShardLayout) -> StoredBlock:
     """Reads a block from its shard: from the header of its array to the end of its JSON."""
-    first = tarfile.BLOCKSIZE + len(array_header((entry.samples, length), dtype))
-    array = whole_blocks(first + entry.samples * length * dtype.itemsize)
+    shape, dtype = (entry.samples, layout.sequence_length), layout.stored
+    first = tarfile.BLOCKSIZE + len(array_header(shape, dtype))
+    array = whole_blocks(first + entry.samples * layout.sequence_length * dtype.itemsize)
     shard.seek(entry.offset - first)
     content = shard.read(array + tarfile.BLOCKSIZE + whole_blocks(len(_said(stream, entry))))
     return StoredBlock(entry, content, first)
 
 
+def stored_tokens(shard: IO[bytes], stream: str, entry: BlockEntry, layout: ShardLayout) -> np.ndarray:
+    """Reads the tokens of a block from its shard: (samples, sequence_length).
+
+    Raises:
+        ShardError: another array lies where the index says that this one does.
+    """
+    shape, dtype = (entry.samples, layout.sequence_length), layout.stored
+    block, header = stored_block(shard, stream, entry, layout), array_header(shape, dtype)
+    size = entry.samples * layout.sequence_length * dtype.itemsize
+    if block.content[block.first - len(header) : block.first] != header or len(block.content) < block.first + size:
+        raise ShardError(f"{entry.key} is not where the index says: materialize the shards again")
+    return np.frombuffer(block.content, dtype, entry.samples * layout.sequence_length, block.first).reshape(shape)
+
+
+@lru_cache(maxsize=64)
 def array_header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
     """What stands before the numbers of an array in its `.npy` member."""
     header = io.BytesIO()
@@ -241,11 +278,17 @@ def appears_whole(url: str) -> Iterator[IO[bytes]]:
 def write_index(folder: str, index: ShardIndex) -> None:
     """Write `index.json`: the file that makes the shards of a folder readable."""
     shards = sorted(index.shards, key=lambda shard: (shard.stream, shard.first_sample))
-    # By hand: `asdict` copies every value, a second for a million samples.
-    written = [{**vars(shard), "blocks": [vars(block) for block in shard.blocks]} for shard in shards]
-    content = {"format": FORMAT, **vars(index), "shards": written}
+    head = {"format": FORMAT, **{name: value for name, value in vars(index).items() if name != "shards"}}
+    lines = ",\n".join(map(_line, shards))
+    # A line for each block, as `indent` would have the whole written by Python: a second for a million samples.
     with appears_whole(f"{folder.rstrip('/')}/{INDEX}") as sink:
-        sink.write((json.dumps(content, indent=1) + "\n").encode())
+        sink.write(f'{json.dumps(head)[:-1]}, "shards": [\n{lines}\n]}}\n'.encode())
+
+
+def _line(shard: ShardEntry) -> str:
+    said = {name: value for name, value in vars(shard).items() if name != "blocks"}
+    blocks = ",\n".join(f"  {json.dumps(vars(block))}" for block in shard.blocks)
+    return f' {json.dumps(said)[:-1]}, "blocks": [\n{blocks}]}}'
 
 
 def read_index(folder: str) -> ShardIndex:

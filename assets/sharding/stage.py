@@ -6,7 +6,6 @@ shards for what the streams gained.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,24 @@ from headwater.assets.context import Rebuild, StageContext, StageError
 from headwater.assets.fitting.stage import open_tokenizer
 from headwater.assets.sharding.declaration import ShardStageOptions
 from headwater.assets.sharding.describe import describe_shards
-from headwater.assets.sharding.growth import Carried, StreamSpans, carry, carry_over, fill_gaps, spans_by_stream
+from headwater.assets.sharding.growth import (
+    Carried,
+    StreamSpans,
+    carry,
+    carry_over,
+    fill_gaps,
+    known_withdrawn,
+    spans_by_stream,
+    withdrawn_by_stream,
+)
 from headwater.assets.sharding.holes import punch_holes
 from headwater.assets.sharding.packing import ShardPlan, Span, pack_blocks, plan_shards
-from headwater.assets.sharding.reader import ShardReader
 from headwater.assets.sharding.shards import (
     BlockEntry,
     ShardEntry,
     ShardError,
     ShardIndex,
+    ShardLayout,
     read_index,
     write_index,
     write_shard,
@@ -34,8 +42,10 @@ from headwater.assets.stages import Outcome
 from headwater.assets.storage.changes import changes_by_files
 from headwater.assets.storage.content import digest_of
 from headwater.assets.storage.records import Record
-from headwater.assets.storage.tables import open_table, read_table
+from headwater.assets.storage.tables import open_table, read_table, take_positions, take_rows
 from headwater.assets.tokenization.encoding import token_type
+
+SPAN_COLUMNS = ["stream", "start", "length"]
 
 
 @dataclass(frozen=True)
@@ -68,20 +78,16 @@ class PunchedShard:
 
     source: str
     target: str
+    layout: ShardLayout
     entry: ShardEntry
     spans: tuple[Span, ...]
 
     def write(self) -> ShardEntry:
         """Writes the shard anew and returns its entry for the index."""
-        return punch_holes(_reader(self.source), self.entry, self.spans, self.target)
+        return punch_holes(self.source, self.layout, self.entry, self.spans, self.target)
 
 
 ShardTask = NewShard | PunchedShard
-
-
-@lru_cache(maxsize=1)
-def _reader(folder: str) -> ShardReader:
-    return ShardReader(folder)
 
 
 def materialize_shards(context: StageContext) -> Outcome:
@@ -124,7 +130,7 @@ def materialize_shards(context: StageContext) -> Outcome:
 
 
 def _streams(context: StageContext, tokens: Record, ids: bool = False) -> dict[str, StreamSpans]:
-    columns = ["stream", "start", "length", *(["doc_id"] if ids else [])]
+    columns = [*SPAN_COLUMNS, *(["doc_id"] if ids else [])]
     return spans_by_stream(read_table(*context.table_url(tokens, "spans"), columns=columns))
 
 
@@ -152,15 +158,27 @@ def _carried(context: StageContext, tokens: Record, streams: Mapping[str, Stream
         raise Rebuild("the documents of its streams were numbered anew")
     source = Path(context.place.folder(context.base.digest))
     try:
-        (url, older), (_, newer) = (context.table_url(record, "spans") for record in (earlier, tokens))
-        told = changes_by_files(url, older, newer) is not None  # rows that stayed need not be told apart by their ids
-        after = streams if told else _streams(context, tokens, ids=True)
-        carried = carry(read_index(str(source)), _streams(context, earlier, ids=not told), after)
+        index = read_index(str(source))
+        carried = carry(index, _withdrawn(context, earlier, tokens, streams, index))
     except (ShardError, FileNotFoundError) as error:
         raise Rebuild(str(error)) from error
     for entry in carried.kept:
         carry_over(entry, source, context.folder)
     return carried
+
+
+def _withdrawn(
+    context: StageContext, earlier: Record, tokens: Record, streams: Mapping[str, StreamSpans], index: ShardIndex
+) -> dict[str, np.ndarray]:
+    """Places that documents have left since, by stream; where files tell which spans went, only those are read."""
+    (url, older), (_, newer) = (context.table_url(record, "spans") for record in (earlier, tokens))
+    told = changes_by_files(url, older, newer)
+    if told is None:  # rows that stayed are told apart by their ids
+        before, after = (_streams(context, record, ids=True) for record in (earlier, tokens))
+        return withdrawn_by_stream(index, before, after)
+    gone = take_positions(url, older, told.removed, SPAN_COLUMNS)
+    come = take_rows(url, newer, told.kept, told.added, SPAN_COLUMNS)
+    return known_withdrawn(index, spans_by_stream(gone), spans_by_stream(come))
 
 
 def _tasks(
@@ -170,9 +188,11 @@ def _tasks(
     tasks: list[ShardTask] = []
     covers: list[list[Any]] = []
     if context.base is not None:
+        options: ShardStageOptions = context.stage.options  # type: ignore[assignment]
         source = context.place.folder(context.base.digest)
+        layout = ShardLayout(options.sequence_length, options.block_samples, kind.name, pad)
         for entry, spans in carried.punched:
-            tasks.append(PunchedShard(source, str(context.folder), entry, spans))
+            tasks.append(PunchedShard(source, str(context.folder), layout, entry, spans))
             covers.append(["punched", entry.file, list(spans), entry.bytes])
     for name, stream in streams.items():
         for task in _new_shards(context, name, stream, carried, kind, pad):
@@ -200,7 +220,8 @@ def _new_shards(
 
 
 def _write(task: ShardTask) -> Iterator[tuple[str, Any]]:
-    yield "figures", asdict(task.write())
+    entry = task.write()
+    yield "figures", {**vars(entry), "blocks": [dict(vars(block)) for block in entry.blocks]}
 
 
 def _chunks(task: NewShard) -> Iterator[np.ndarray]:

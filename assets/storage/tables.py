@@ -26,6 +26,8 @@ from headwater.assets.storage.content import ContentSum, content_of, hashed_colu
 
 FORMAT: Literal["2.1"] = "2.1"  # Lance's file format; stable row ids can only be chosen when a table is created
 
+_REMEMBERED_ROWS = 2_000_000  # of tables whose row ids are remembered, 8 bytes each
+
 Positions = npt.NDArray[np.int64]  # of rows within a version, in table order
 
 # What Lance keeps of all tables read in this process, over the life of any of them: footers of data files, indexes.
@@ -66,8 +68,22 @@ def row_ids(table: "lance.LanceDataset", positions: Positions) -> list[int]:
     """Stable ids of the rows at some positions, in the same order."""
     if len(positions) == 0:
         return []
-    ids = table.scanner(columns=[], with_row_id=True, scan_in_order=True).to_table()["_rowid"]
+    manifest = manifest_of(table.uri, table.version)
+    if manifest is None or table.count_rows() > _REMEMBERED_ROWS:
+        ids = _all_row_ids(table)
+    else:
+        ids = _known_row_ids(table.uri, table.version, manifest)
     return ids.take(pa.array(positions)).to_pylist()
+
+
+def _all_row_ids(table: "lance.LanceDataset") -> pa.ChunkedArray:
+    return table.scanner(columns=[], with_row_id=True, scan_in_order=True).to_table()["_rowid"]
+
+
+@lru_cache(maxsize=2)
+def _known_row_ids(url: str, version: int, manifest: tuple[int, ...]) -> pa.ChunkedArray:
+    """The same again: a stage that takes rows of a table mostly does so column by column."""
+    return _all_row_ids(_kept_open(url, version, manifest))
 
 
 def content_at(url: str, version: int, positions: Positions) -> ContentSum:

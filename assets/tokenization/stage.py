@@ -33,6 +33,7 @@ from headwater.assets.tokenization.spans import assign_spans
 
 SPLITS = ("train", "held_out")
 _SPAN_COLUMNS = ["doc_id", "count", "bytes", "source"]
+_COUNTED = ["stream", "length", "bytes"]  # of the spans, on the asset's page
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def _refresh(context: StageContext, tokenizer: FittedTokenizer) -> Outcome:
     assert context.base is not None
     options: TokensOptions = context.stage.options  # type: ignore[assignment]
     found = {name: _difference(context, name) for name in options.corpora}
-    spans = read_table(*context.table_url(context.base, "spans"))
+    spans = read_table(*context.table_url(context.base, "spans"), columns=[*_COUNTED, "start", "doc_id"])
     gone = _gone(spans, found)
     removed = (int(gone.sum()), int(spans["length"].to_numpy()[gone].sum()))
     tasks, covers = _chosen_tasks(context, found, tokenizer)
@@ -146,7 +147,9 @@ def _refresh(context: StageContext, tokenizer: FittedTokenizer) -> Outcome:
             "holes": context.update_table("holes", nothing, left),
         }
     )
-    present = pa.concat_tables([spans.filter(pa.array(~gone)), added])
+    present = pa.concat_tables(
+        [table.select(_COUNTED) for table in (spans.select(_COUNTED).filter(pa.array(~gone)), added)]
+    )
     _describe(context, outcome, present, added, tokenizer)
     hole_tokens = sum(int(pc.sum(table["length"]).as_py() or 0) for table in (holes, left))
     numbering = {"numbering": context.base.metrics["numbering"], "hole_tokens": hole_tokens}
@@ -263,8 +266,8 @@ def _describe(
     context: StageContext, outcome: Outcome, spans: pa.Table, added: pa.Table, tokenizer: FittedTokenizer
 ) -> None:
     options: TokensOptions = context.stage.options  # type: ignore[assignment]
-    sums = spans.group_by("stream").aggregate([("length", "sum"), ("bytes", "sum"), ("doc_id", "count")])
-    columns = ("stream", "doc_id_count", "length_sum", "bytes_sum")
+    sums = spans.group_by("stream").aggregate([("length", "sum"), ("bytes", "sum"), ("length", "count")])
+    columns = ("stream", "length_count", "length_sum", "bytes_sum")
     rows = list(zip(*(sums.sort_by("stream")[c].to_pylist() for c in columns), strict=True))
     outcome.markdown["streams"] = markdown_table(
         ["stream", "documents", "tokens", "MB", "bytes per token"],

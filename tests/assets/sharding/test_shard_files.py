@@ -188,14 +188,16 @@ def test_holes_punched_later_equal_holes_written_at_once(tmp_path):
     touched = [entry for entry in reader.index.shards if touching(entry, sorted_late, LENGTH)]
     assert [entry.number for entry in touched] == [0, 1]
     assert touching(touched[0], sorted_late, LENGTH) == ((36, 4),)
-    punched = [punch_holes(reader, entry, late, str(tmp_path / "late")) for entry in touched]
+    punched = [
+        punch_holes(reader.folder, reader.index.layout, entry, late, str(tmp_path / "late")) for entry in touched
+    ]
     assert punched == at_once[:2]
     # Once more on the result changes nothing; neither does a span of no tokens.
     copy = tmp_path / "late"
     write_index(str(copy), ShardIndex(LENGTH, BLOCK, "uint16", 0, PAD, tuple(punched)))
-    assert [punch_holes(ShardReader(copy), entry, late, str(copy)) for entry in punched] == punched
+    assert [punch_holes(str(copy), reader.index.layout, entry, late, str(copy)) for entry in punched] == punched
     assert not touching(at_once[2], np.array([(96 * 2 - 1, 1), (200, 0), (205, 9)]), LENGTH)
-    last = punch_holes(reader, reader.index.shards[2], [(200, 50)], str(tmp_path / "late"))
+    last = punch_holes(reader.folder, reader.index.layout, reader.index.shards[2], [(200, 50)], str(tmp_path / "late"))
     assert last.valid == 205 - 192
     assert last.blocks[-1].masked == ((200, 5),)
 
