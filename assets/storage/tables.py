@@ -80,7 +80,7 @@ def _all_row_ids(table: "lance.LanceDataset") -> pa.ChunkedArray:
     return table.scanner(columns=[], with_row_id=True, scan_in_order=True).to_table()["_rowid"]
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _known_row_ids(url: str, version: int, manifest: tuple[int, ...]) -> pa.ChunkedArray:
     """The same again: a stage that takes rows of a table mostly does so column by column."""
     return _all_row_ids(_kept_open(url, version, manifest))
