@@ -231,7 +231,9 @@ class TrainingOptions(ComponentOptions, TrainingStageOptions):
         return self
 
     def misfits(self, named: Callable[[str], Any]) -> Iterator[Misfit]:
-        """Views and objectives that need a field which neither the shards nor a view before them give."""
+        """Views and objectives that need a field which neither the shards nor a view before them give, and a start
+        from a network of another width."""
+        yield from self._wider_starts(named)
         shards = named(self.shards)
         if not isinstance(shards, ShardsOptions):
             return
@@ -243,6 +245,16 @@ class TrainingOptions(ComponentOptions, TrainingStageOptions):
             if missing := sorted(objective.needs() - fields):
                 where = ("objectives", name) if name else ("objective",)
                 yield Misfit(where, f"It needs {', '.join(missing)}.", _given(fields))
+
+    def _wider_starts(self, named: Callable[[str], Any]) -> Iterator[Misfit]:
+        start = named(self.init.training.partition("/")[0]) if self.init and not self.init.partial else None
+        if self.init is None or not isinstance(start, TrainingOptions):
+            return
+        own, other = (getattr(options.backbone, "width", None) for options in (self, start))
+        if type(self.backbone) is type(start.backbone) and own != other:
+            message = f"The network of {self.init.training} has the width {other}, this one {own}."
+            mend = "Give both the same, or say `init: {partial: true}` to draw what does not fit."
+            yield Misfit(("init", "training"), message, mend)
 
     def references(self) -> list[tuple[tuple[int | str, ...], str, str]]:
         """See :class:`ComponentOptions`."""

@@ -20,11 +20,18 @@ ITEM = prose(900, 20)
 _BY_SHINGLES = {"kind": "minhash", "words": 3, "permutations": 32, "bands": 16, "rows": 2, "bucket_width": 3}
 
 
-def corpus(min_words: int = 3, threshold: float = 0.6, near: dict | None = None, max_lost_share: float = 1.0) -> Corpus:
+def corpus(
+    min_words: int = 3,
+    threshold: float = 0.6,
+    near: dict | None = None,
+    max_lost_share: float = 1.0,
+    transforms: list | None = None,
+) -> Corpus:
+    curation = {} if transforms is None else {"transforms": transforms}
     return notes(
         path="files/*.jsonl",
         source={"date_field": "date"},
-        curation={"rules": [{"kind": "length", "min_words": min_words, "min_bytes": None}]},
+        curation=curation | {"rules": [{"kind": "length", "min_words": min_words, "min_bytes": None}]},
         held_out={"share": 0.15, "group": "document"},
         deduplication={
             "near": near or _BY_SHINGLES,
@@ -177,3 +184,20 @@ def test_another_limit_of_a_check_is_checked_on_what_is_there(lab):
     assert [check.passed for check in after.checks if check.name == "lost_share"] == [False]
     assert after.content_version == before.content_version
     assert_as_a_full_run(lab, _fresh(lab), stricter)
+
+
+def test_texts_that_are_repaired_in_another_way_are_followed_row_by_row(tmp_path):
+    made = Lab(tmp_path / "work", tmp_path / "store")
+    write(made, {}, 0)
+    words = ["plain", "sch\u00c3\u00b6n", "\u00c3\u00bcber"]
+    texts = [f"{prose(number // 2, 30)} {words[number % 3]}" for number in range(12)]
+    made.write_jsonl("files/a.jsonl", [{"text": text, "id": str(n)} for n, text in enumerate(texts)])
+    as_read, repaired = corpus(transforms=[]), corpus(transforms=[{"kind": "unicode_repair"}])
+    made.run(as_read)
+    before = made.table("notes/deduplicated", "decisions")["content_id"].to_pylist()
+    record = made.run(repaired)["notes/deduplicated"].record
+    assert record.metrics["documents_signed"] == 8  # those with a letter that was repaired
+    after = made.table("notes/deduplicated", "decisions")["content_id"].to_pylist()
+    assert sum(one != two for one, two in zip(before, after, strict=True)) == 8
+    assert after == made.table("notes/curated", "decisions")["content_id"].to_pylist()
+    assert_as_a_full_run(made, _fresh(made), repaired)

@@ -57,3 +57,17 @@ def test_components_that_are_made_from_each_other_are_told(tmp_path):
     (folder / "defs.yaml").write_text(again + second)
     (problem,) = validate_workspace(Workspace(tmp_path))
     assert problem.message == "It is made from itself: learner from second from learner."
+
+
+def test_a_start_from_a_network_of_another_width_is_told_before_anything_is_trained(tmp_path):
+    views, backbone = "[{kind: scale_pixels}]", "{kind: classify}\n  backbone: {kind: vit, width: 32, heads: 2}"
+    wider = "---\ntype: headwater.assets.Training\nattributes:\n  name: wider\n  like: learner\n"
+    wider += "  backbone: {kind: vit, width: 64, heads: 2}\n  init: START\n"
+    starts = ("learner", "{training: learner}", "{training: learner, partial: true}")
+    found = [problems(tmp_path, views, f"{backbone}\n{wider.replace('START', start)}") for start in starts]
+    assert [[(line, field) for line, field, _ in told] for told in found] == [
+        [(23, "attributes.init")],
+        [(23, "attributes.init.training")],
+        [],
+    ]
+    assert found[0][0][2] == "The network of learner has the width 32, this one 64."
