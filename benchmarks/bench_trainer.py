@@ -30,7 +30,7 @@ from headwater.models.trainer.options import AdamWOptions, ConstantOptions, Reci
 from headwater.models.trainer.trainer import Trainer
 
 SIZE = DecoderOptions(width=256, layers=4, heads=4, vocabulary_size=4096, context_length=257)
-BATCH, STEPS, PAIRS, SMALL_STEPS = 8, 12, 40, 400
+BATCH, STEPS, PAIRS, SMALL_STEPS = 8, 30, 150, 400
 RATE, BETAS, DECAY = 1e-3, (0.9, 0.95), 0.1
 RECIPE = RecipeOptions(
     steps=10_000,

@@ -19,6 +19,7 @@ Flags = npt.NDArray[np.bool_]
 _BITS_PER_KEY = 32  # of the filter: about one stranger in thirty reaches the binary search
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # odd; the leading bits of a key's product depend on all of its bits
 ABSENT = -1
+_PLACE_BITS = 32  # of a number that holds a bucket and a place: two thousand million of each
 
 
 @compiled(inline="always")
@@ -77,11 +78,25 @@ class KeySet:
 def ranks(bucket: Rows, place: Rows) -> Rows:
     """The rank of every member within its bucket, by place; members without a place (-1) have no rank (-1)."""
     found = np.full(len(bucket), ABSENT, dtype=np.int64)
-    present = np.flatnonzero(place >= 0)
-    order = present[np.lexsort((place[present], bucket[present]))]
-    sorted_buckets = bucket[order]
-    found[order] = np.arange(len(order)) - np.searchsorted(sorted_buckets, sorted_buckets)
+    order = _in_buckets(bucket, place)
+    found[order] = np.arange(len(order)) - _runs(bucket[order])[0]
     return found
+
+
+def _in_buckets(bucket: Rows, place: Rows) -> Rows:
+    """The members that have a place, by bucket and place, which no two share.
+
+    Sorting one number for both takes a sixth of what sorting twice does.
+    """
+    present = np.flatnonzero(place >= 0)
+    return present[np.argsort((bucket[present] << _PLACE_BITS) | place[present])]
+
+
+def _runs(ascending: Rows) -> tuple[Rows, Rows]:
+    """For every element where the run of its equals begins, and where it ends."""
+    starts = np.flatnonzero(np.append(True, ascending[1:] != ascending[:-1])) if len(ascending) else ascending
+    lengths = np.diff(np.append(starts, len(ascending)))
+    return np.repeat(starts, lengths), np.repeat(starts + lengths, lengths)
 
 
 def beyond_width(bucket: Rows, rank: Rows, width: int) -> int:
@@ -156,12 +171,9 @@ def compare_buckets(
     left_out = beyond_width(bucket, new, width) - beyond_width(bucket, old, width)
     early_before, early_now = (old >= 0) & (old < width), (new >= 0) & (new < width)
     leaving = group[~changed & early_before & ~early_now]
-    present = np.flatnonzero(new >= 0)
-    order = present[np.lexsort((new[present], bucket[present]))]
+    order = _in_buckets(bucket, new)
     active = (changed | (early_now & ~early_before))[order]
-    sorted_buckets = bucket[order]
-    start = np.searchsorted(sorted_buckets, sorted_buckets)
-    end = np.searchsorted(sorted_buckets, sorted_buckets, side="right")
+    start, end = _runs(bucket[order])
     given = (group[order], start, end, old[order], np.flatnonzero(active), active, width, groups)
     none = np.empty(0, dtype=np.int64)
     gained, known = (np.empty(size, dtype=np.int64) for size in _pairs(*given, False, none, none))

@@ -156,9 +156,16 @@ class Population:
         """The group of each member, numbered from 0: documents with the same exact key."""
         if not self.options.exact.enabled or len(members) == 0:
             return np.arange(len(members))
-        keys = self._pick(self._exact, members)
+        return alike(self._pick(self._exact, members))
+
+
+def alike(keys: Hashes) -> Rows:
+    """Numbers from 0 that are the same for equal rows of keys (n, 2), ascending with them."""
+    order = np.argsort(keys[:, 0])  # half of a key tells two apart, but for one chance in 2^64 for each pair
+    halves, rest = keys[order, 0], keys[order, 1]
+    if np.any((halves[1:] == halves[:-1]) & (rest[1:] != rest[:-1])):
         order = np.lexsort((keys[:, 1], keys[:, 0]))
-        starts = np.any(keys[order[1:]] != keys[order[:-1]], axis=1)
-        group = np.empty(len(members), dtype=np.int64)
-        group[order] = np.concatenate([[0], np.cumsum(starts)])
-        return group
+    starts = np.any(keys[order[1:]] != keys[order[:-1]], axis=1)
+    group = np.empty(len(keys), dtype=np.int64)
+    group[order] = np.concatenate([[0], np.cumsum(starts)])
+    return group

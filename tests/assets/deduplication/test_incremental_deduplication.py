@@ -21,6 +21,7 @@ from headwater.assets.deduplication.options import (
     MinHashOptions,
     RareWordsOptions,
 )
+from headwater.assets.deduplication.population import alike
 
 ITEM = "alpha beta gamma delta"
 LEDGER = pa.schema([(name, pa.string()) for name in ("doc_id", "split", "source", "date")])
@@ -274,3 +275,13 @@ def test_without_near_duplicates_copies_are_followed():
     full = deduplicate(*_tables(corpus.rows), corpus.options, RANKS, _INDEX)
     assert corpus.state.decisions.equals(full.decisions)
     assert corpus.state.edges["doc_id"].to_pylist() == full.edges["doc_id"].to_pylist() == ["d"]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=30))
+def test_rows_are_alike_where_both_halves_of_their_keys_are(keys):
+    given_keys = np.array(keys, dtype=np.uint64)
+    distinct = sorted(set(keys))
+    assert alike(given_keys).tolist() == [distinct.index(key) for key in keys]
+    by_first_half = given_keys[np.unique(given_keys[:, 0], return_index=True)[1]]  # no two share a half
+    assert alike(by_first_half[::-1]).tolist() == list(range(len(by_first_half)))[::-1]
