@@ -20,7 +20,7 @@ from headwater.assets.deduplication.neighbourhood import decide_again, touched_d
 from headwater.assets.deduplication.options import DeduplicationOptions
 from headwater.assets.deduplication.population import Documents
 from headwater.assets.deduplication.repeats import repeats_of, write_repeated
-from headwater.assets.deduplication.stored import StoredIndex
+from headwater.assets.deduplication.stored import REFRESH_BYTES, StoredIndex
 from headwater.assets.deduplication.tasks import sign, verify
 from headwater.assets.storage.records import Record, TableRecord
 from headwater.assets.storage.tables import Positions, read_table, take_rows
@@ -106,7 +106,7 @@ def _indexed(context: StageContext, base: Record, before: Reaching, found: Diffe
 
     The index is in the order of the ledger, but for documents that curation once dropped and keeps by now.
     """
-    index = StoredIndex(context.place.table("signatures"), base.tables["signatures"].version)
+    index = StoredIndex(context.place.table("signatures"), base.tables["signatures"].version, REFRESH_BYTES)
     ledger, gone = before.documents, found.gone[before.kept]
     if base.tables["signatures"].rows != len(ledger):
         raise Rebuild("the index does not have the documents that the earlier run saw")

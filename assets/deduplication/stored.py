@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from headwater.assets.storage.tables import open_table
 
-HELD_BYTES = 256 << 20  # of columns that are read together: all bands of a million documents
+HELD_BYTES = 128 << 20  # of columns that are read together: all bands of half a million documents
+REFRESH_BYTES = 256 << 20  # the same where little else is held: a refresh looks into every band twice
 _VALUE_BYTES = 8  # of a band's key; the few other columns are not asked for together
 
 
@@ -18,6 +19,7 @@ class StoredIndex:
 
     url: str
     version: int
+    held_bytes: int = HELD_BYTES
 
     def column(self, name: str) -> pa.ChunkedArray:
         """One column, in the order of the rows.
@@ -30,7 +32,7 @@ class StoredIndex:
         if name not in self._held:
             self._held.clear()
             names = self._table.schema.names
-            together = max(HELD_BYTES // (_VALUE_BYTES * max(self._table.count_rows(), 1)), 1)
+            together = max(self.held_bytes // (_VALUE_BYTES * max(self._table.count_rows(), 1)), 1)
             at = names.index(name)
             read = self._table.to_table(columns=names[at : at + together])
             self._held.update(zip(read.column_names, read.columns, strict=True))
