@@ -109,11 +109,18 @@ class Population:
         return Groups(members, group, place, before, after, place_before, place_after)
 
     def sharing(self, band: str, members: Rows) -> tuple[Rows, Rows]:
-        """(numbers, ascending; buckets) of all documents in a bucket of these members, which must have shingles."""
-        old, new = numbers(self.earlier.signatures.column(band)), numbers(self.arrived.signatures.column(band))
-        keys = KeySet(self._pick((old, new), members))
-        (rows, buckets), (further, further_buckets) = keys.find(old), keys.find(new)
-        return np.concatenate([rows, self.count + further]), np.concatenate([buckets, further_buckets])
+        """(numbers, ascending; buckets) of all documents in a bucket of these members, which must have shingles.
+
+        Documents without shingles are in no bucket, whatever their keys are: they are compared exactly only.
+        """
+        columns = numbers(self.earlier.signatures.column(band)), numbers(self.arrived.signatures.column(band))
+        keys, found = KeySet(self._pick(columns, members)), []
+        for column, shingles, first in zip(columns, self._shingles, (0, self.count), strict=True):
+            rows, buckets = keys.find(column)
+            compared = shingles[rows] > 0
+            found.append((first + rows[compared], buckets[compared]))
+        (old, old_buckets), (new, new_buckets) = found
+        return np.concatenate([old, new]), np.concatenate([old_buckets, new_buckets])
 
     def keys(self, band: str) -> Hashes:
         """The keys of a band of all documents, by number."""

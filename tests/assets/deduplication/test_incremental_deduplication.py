@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from duplicate_oracle import all_pairs, decide_by_rule, edges_by_rule, shingles_of
 from duplicate_strategies import OPTIONS, RANKS
 from hypothesis import given, settings
@@ -132,9 +133,12 @@ _SKETCHED = DeduplicationOptions(
 
 
 @settings(max_examples=60, deadline=None)
-@given(_FIRST, _NEXT, st.sampled_from([1, 2, 64]))
-def test_sequences_with_sketches_and_alignments_give_what_a_full_run_with_the_same_fit_gives(first, following, width):
-    options = _SKETCHED.model_copy(update={"near": _SKETCHED.near.model_copy(update={"bucket_width": width})})
+@given(_FIRST, _NEXT, st.sampled_from([1, 2, 64]), st.sampled_from([(2, 99), (9, 99), (2, 8)]))
+def test_sequences_with_sketches_and_alignments_give_what_a_full_run_with_the_same_fit_gives(
+    first, following, width, words
+):
+    bounds = {"bucket_width": width, "min_words": words[0], "max_words": words[1]}
+    options = _SKETCHED.model_copy(update={"near": _SKETCHED.near.model_copy(update=bounds)})
     corpus = Corpus(options)
     corpus.rows = [{"doc_id": f"{slot:02d}", **row} for slot, row in first.items()]
     corpus.state = deduplicate(*_tables(corpus.rows), options, RANKS, _INDEX)
@@ -147,6 +151,21 @@ def test_sequences_with_sketches_and_alignments_give_what_a_full_run_with_the_sa
         assert corpus.state.signatures.equals(full.signatures)
         assert corpus.state.left_out == full.left_out
         assert _sorted(corpus.state.edges).equals(_sorted(full.edges))
+
+
+@pytest.mark.parametrize("bound", ["min_words", "max_words"])
+def test_what_is_too_short_or_too_long_to_compare_stays_so_in_a_refresh(bound):
+    limit = {"min_words": 12, "max_words": 99} if bound == "min_words" else {"min_words": 2, "max_words": 11}
+    corpus = Corpus(DeduplicationOptions(near=RareWordsOptions(**limit)))
+    short = "mawi buto wamu wodu migi zogo gabi ramo sito mimo fobe"
+    texts = [short, short.replace("ramo", "ramo tapa")]
+    first, second = texts if bound == "min_words" else texts[::-1]
+    corpus.rows = [_row("a", first, 2005)]
+    corpus.state = deduplicate(*_tables(corpus.rows), corpus.options, RANKS, _INDEX)
+    corpus.refresh(set(), [_row("b", second, 2010)])
+    full = deduplicate(*_tables(corpus.rows), corpus.options, RANKS, _INDEX, corpus.state.fit)
+    assert corpus.state.decisions.equals(full.decisions)
+    assert len(corpus.state.edges) == len(full.edges) == 0
 
 
 def _row(doc_id: str, text: str, year: int, split: str = "train") -> dict:
