@@ -62,7 +62,7 @@ def _load_kept(guarded: Callable[[], Any], load: Callable[[Any, Any], Any], sign
 def _tell_that_it_takes_a_while() -> None:
     """Once in a process, before the first kernel is compiled: what looks like a standstill has a reason."""
     logging.getLogger("headwater").warning(
-        "Compiling kernels for this machine, once: they are kept. All of them together take a minute or two."
+        "Compiling kernels that were not used on this machine yet; they are kept. All of them take a minute or two."
     )
 
 

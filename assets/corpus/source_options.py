@@ -37,6 +37,15 @@ class SourceOptions(Options):
         description="Bytes that are not valid text: `drop` the document and say where, or `replace` each by U+FFFD.",
     )
 
+    @field_validator("date")
+    @classmethod
+    def _is_a_date(cls, value: str | None) -> str | None:
+        from headwater.assets.corpus.sources.records import iso_date  # which knows the options defined here
+
+        if value is not None and "{{" not in value and iso_date(value) is None:
+            raise ValueError(f"date is '{value}': write it as 2020-05-31, with a time as ISO 8601 has it, or as a year")
+        return value
+
     @model_validator(mode="before")
     @classmethod
     def _name_defaults_to_kind(cls, values: Any) -> Any:

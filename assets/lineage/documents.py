@@ -47,13 +47,13 @@ def find_documents(store: Store, asked: str) -> list[Sighting]:
     if is_doc_id(asked):
         found = list(_in_every_corpus(store, equals("doc_id", [asked]), first_only=True))
         if not found:
-            raise LineageError(f"No corpus ever had a document {asked}.")
+            raise LineageError(f"No kept version of a corpus has a document {asked}.")
         return found
     found = list(_in_every_corpus(store, _address(asked)))
     if not found and file.is_file():
         return _with_content(store, file)
     if not found:
-        raise LineageError(f"No corpus ever had a document at '{asked}'. {_nearest_address(store, asked)}")
+        raise LineageError(f"No kept version of a corpus has a document at '{asked}'. {_nearest_address(store, asked)}")
     return found
 
 

@@ -70,7 +70,9 @@ def select_ids(store: Store, ids: Sequence[str], blocked: Blocklist) -> Selectio
     missing = [doc_id for doc_id in ids if doc_id not in known]
     if missing:
         shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-        raise LineageError(f"No corpus ever had a document {shown}. `headwater trace document` finds ids by address.")
+        raise LineageError(
+            f"No kept version of a corpus has a document {shown}. `headwater trace document` finds ids by address."
+        )
     return found
 
 
@@ -92,7 +94,7 @@ def select_uris(store: Store, uris: Sequence[str], blocked: Blocklist) -> Select
             here = _by_uri(store, matches)
         if not here and not any(matches(known) for known in listed):
             raise LineageError(
-                f"No corpus ever had a document at '{uri}'. `headwater trace document` suggests addresses."
+                f"No kept version of a corpus has a document at '{uri}'. `headwater trace document` suggests addresses."
             )
         found |= here
     return found

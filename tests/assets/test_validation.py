@@ -152,6 +152,9 @@ WRONG_FIELD = {
         corpus("").replace("kind: text_files\n      path: notes/*.md", "kind: installed_packages\n      min_bytes: -3"),
         6, "attributes.sources[0].min_bytes", "must lie between 0", "",
     ),
+    "no date": (
+        CORPUS + "      date: 31.02.2020\n", 7, "attributes.sources[0].date", "date is '31.02.2020'", "",
+    ),
     "not a choice": (
         CORPUS + "      group: flie\n", 7, "attributes.sources[0].group", "'flie' is not one", "'file'",
     ),

@@ -126,13 +126,13 @@ def test_the_tokenizer_counts_as_influence_apart_from_steps(past):
 
 
 def test_unknown_names_are_met_with_the_nearest(past):
-    with pytest.raises(LineageError, match="No corpus ever had a document 0000"):
+    with pytest.raises(LineageError, match="No kept version of a corpus has a document 0000"):
         tell(past.store, "0" * 32)
     with pytest.raises(LineageError, match=r"notes.jsonl#key=d"):
         tell(past.store, "notes.jsonl#key=d99")
     with pytest.raises(LineageError, match="Did you mean 'tiny'"):
         tell(past.store, f"{NOTES}d9", checkpoint="tinny")
-    with pytest.raises(LineageError, match="No corpus ever had a document at"):
+    with pytest.raises(LineageError, match="No kept version of a corpus has a document at"):
         tell(past.store, "x' OR '1' = '1")
 
 
