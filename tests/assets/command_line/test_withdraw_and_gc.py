@@ -65,7 +65,7 @@ def test_withdrawing_asks_first_and_tells_dagster(workspace: Lab, tmp_path: Path
         (["--ids", "0123"], "--reason and --by"),
         (["--reason", "r", "--by", "b"], "--ids, --uris or --match"),
         (["--ids", "1", "--uris", "2", "--reason", "r", "--by", "b"], "one of the three"),
-        (["--ids", "0123", "--reason", "r", "--by", "b"], "ever had a document 0123"),
+        (["--ids", "0123", "--reason", "r", "--by", "b"], "has a document 0123"),
         (["--uris", "no/such", "--dry-run"], "no/such"),
         (["--ids", "@missing.txt", "--dry-run"], "missing.txt cannot be read"),
         (["--verify", "--ids", "1"], "leave out"),
