@@ -156,21 +156,28 @@ def carry(index: StreamIndex, gone: Mapping[str, npt.NDArray[np.int64]]) -> Carr
     return Carried(tuple(kept), tuple(punched))
 
 
-def carry_over(entry: ShardEntry, source: Path, target: Path) -> None:
-    """Puts a shard of one folder into another without writing it again, where the file system can.
+def take_over(carried: Carried, source: Path, target: Path) -> None:
+    """Puts the shards that stay into another folder without writing them again, where the file system can.
 
     Raises:
-        Rebuild: the file is gone, or has another size than its index says.
+        Rebuild: the file of one that stays or loses spans is gone, or has another size than its index says.
     """
-    old, new = source / entry.file, target / entry.file
-    if not old.is_file() or old.stat().st_size != entry.bytes:
-        raise Rebuild(f"{entry.file} of the earlier shards is not what their index says")
+    for entry in (*carried.kept, *(entry for entry, _ in carried.punched)):
+        old = source / entry.file
+        if not old.is_file() or old.stat().st_size != entry.bytes:
+            raise Rebuild(f"{entry.file} of the earlier shards is not what their index says")
+    for entry in carried.kept:
+        carry_over(source / entry.file, target / entry.file)
+
+
+def carry_over(old: Path, new: Path) -> None:
+    """Puts a file into another place without writing it again, where the file system can."""
     if new.exists():  # an interrupted run put it there, whole
         return
     try:
         os.link(old, new)
     except OSError:  # another file system, or one without links
-        part = target / f".{entry.file}.{os.getpid()}.part"
+        part = new.with_name(f".{new.name}.{os.getpid()}.part")
         shutil.copyfile(old, part)
         part.replace(new)
 

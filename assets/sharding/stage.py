@@ -20,10 +20,10 @@ from headwater.assets.sharding.growth import (
     Carried,
     StreamSpans,
     carry,
-    carry_over,
     fill_gaps,
     known_withdrawn,
     spans_by_stream,
+    take_over,
     withdrawn_by_stream,
 )
 from headwater.assets.sharding.holes import punch_holes
@@ -102,7 +102,7 @@ def materialize_shards(context: StageContext) -> Outcome:
     kind, special = token_type(tokenizer.vocabulary_size), (tokenizer.end_of_text_id, tokenizer.pad_id)
     streams = _streams(context, tokens)
     _refuse_short_streams(context, streams, options)
-    carried = _carried(context, tokens, streams)
+    carried = _carried(context, tokens)
     tasks, covers = _tasks(context, streams, carried, kind, tokenizer.pad_id)
     sizes = [cover[-1] / 1e6 for cover in covers]
     _, figures = context.run_partitions("write", _write, tasks, {}, covers, sizes, unit="MB")
@@ -145,7 +145,7 @@ def _refuse_short_streams(
         )
 
 
-def _carried(context: StageContext, tokens: Record, streams: Mapping[str, StreamSpans]) -> Carried:
+def _carried(context: StageContext, tokens: Record) -> Carried:
     """The shards of an earlier output that this one can take over, linked into its folder; none in a full run.
 
     Raises:
@@ -159,17 +159,14 @@ def _carried(context: StageContext, tokens: Record, streams: Mapping[str, Stream
     source = Path(context.place.folder(context.base.digest))
     try:
         index = read_index(str(source))
-        carried = carry(index, _withdrawn(context, earlier, tokens, streams, index))
+        carried = carry(index, _withdrawn(context, earlier, tokens, index))
     except (ShardError, FileNotFoundError) as error:
         raise Rebuild(str(error)) from error
-    for entry in carried.kept:
-        carry_over(entry, source, context.folder)
+    take_over(carried, source, context.folder)
     return carried
 
 
-def _withdrawn(
-    context: StageContext, earlier: Record, tokens: Record, streams: Mapping[str, StreamSpans], index: ShardIndex
-) -> dict[str, np.ndarray]:
+def _withdrawn(context: StageContext, earlier: Record, tokens: Record, index: ShardIndex) -> dict[str, np.ndarray]:
     """Places that documents have left since, by stream; where files tell which spans went, only those are read."""
     (url, older), (_, newer) = (context.table_url(record, "spans") for record in (earlier, tokens))
     told = changes_by_files(url, older, newer)

@@ -33,7 +33,7 @@ from headwater.assets.sharding.examples.making import array_names
 from headwater.assets.sharding.examples.measuring import Measured, shape_is_declared
 from headwater.assets.sharding.examples.options import ArrayField, ExamplesOptions
 from headwater.assets.sharding.examples.writing import MeasureTask, NewShard, PunchedShard
-from headwater.assets.sharding.growth import Carried, carry, carry_over, spans_by_stream, withdrawn_by_stream
+from headwater.assets.sharding.growth import Carried, carry, spans_by_stream, take_over, withdrawn_by_stream
 from headwater.assets.sharding.packing import plan_shards
 from headwater.assets.sharding.shards import ShardError
 from headwater.assets.stages import Outcome
@@ -156,11 +156,7 @@ def _carried(context: StageContext, earlier: ExampleIndex | None, change: Change
         return Carried()
     source = Path(context.place.folder(context.base.digest))
     carried = carry(earlier, withdrawn_by_stream(earlier, spans_by_stream(change.before), spans_by_stream(spans)))
-    for entry, _ in carried.punched:
-        if not (source / entry.file).is_file():
-            raise Rebuild(f"{entry.file} of the earlier shards is gone")
-    for entry in carried.kept:
-        carry_over(entry, source, context.folder)
+    take_over(carried, source, context.folder)
     return carried
 
 

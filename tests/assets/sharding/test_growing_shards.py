@@ -323,6 +323,22 @@ def test_shards_are_made_anew_when_an_earlier_file_was_damaged(bench):
     hashes(bench)
 
 
+def test_shards_are_made_anew_when_the_file_that_loses_a_document_is_gone(bench):
+    leaving, index = planted(3).doc_id, bench.reader().index
+    (span,) = (row for row in bench.lab.table("packed/tokens", "spans").to_pylist() if row["doc_id"] == leaving)
+    own = [entry for entry in index.shards if entry.stream == span["stream"]]
+    (held,) = (
+        entry
+        for entry in own
+        if 0 <= span["start"] - entry.first_sample * index.sequence_length < entry.samples * index.sequence_length
+    )
+    (bench.folder / held.file).unlink()
+    bench.corpus.change(gone={leaving})
+    bench.run()
+    assert bench.lab.record("packed/shards").identity.base is None
+    hashes(bench)
+
+
 def test_the_share_of_empty_samples_is_told(bench):
     def check():
         return next(c for c in bench.lab.record("packed/shards").checks if c.name == "repack")
@@ -350,7 +366,7 @@ def test_killed_at_any_step_of_a_refresh_the_next_run_gives_the_same(bench, monk
         "headwater.assets.storage.attempts.Attempt.finish",
         "headwater.assets.context.refresh_parts",
         "headwater.assets.context.commit_parts",
-        "headwater.assets.sharding.stage.carry_over",
+        "headwater.assets.sharding.growth.carry_over",
         "headwater.assets.sharding.stage.write_shard",
         "headwater.assets.sharding.holes.write_shard",
         "headwater.assets.sharding.stage.write_index",
