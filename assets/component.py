@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from headwater.assets.automation.condition import with_conditions
 from headwater.assets.dagster_assets import asset_of
+from headwater.assets.likeness import VARIANTS, variants_of
 from headwater.assets.options import Options
 from headwater.assets.redaction import note_declared
 from headwater.assets.scales import at_scale, chosen_scale
@@ -27,6 +28,7 @@ class StageComponent(dg.Component):
 
     def __init__(self, options: Options | None = None, **attributes: Any) -> None:
         self.options: Any = options or self.options_type(**at_scale(attributes, chosen_scale()))
+        self.variants = [type(self)(**each) for each in variants_of(attributes, type(self).__name__)]
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
@@ -38,17 +40,19 @@ class StageComponent(dg.Component):
         """Builds the component from YAML; ``{{ env.NAME }}`` and the like are resolved in text values."""
         given = attributes.model_dump(exclude_unset=True) if attributes else {}
         resolved = _resolved(given, context)
-        if isinstance(attributes, cls.options_type) and resolved == given and not given.get("scales"):
+        as_given = resolved == given and not given.get("scales") and not given.get(VARIANTS)
+        if isinstance(attributes, cls.options_type) and as_given:
             return cls(attributes)
         return cls(**resolved)
 
     def stages(self, pipeline: str) -> list[Stage]:
-        """The stages of this component, inputs first."""
+        """The stages of this component, inputs first, without those of its variants."""
         raise TypeError(f"{type(self).__name__} must say its stages")
 
     def definitions(self, pipeline: str) -> dg.Definitions:
-        """What Dagster is given: the component's assets, in the group named by the pipeline."""
-        return dg.Definitions(assets=[asset_of(stage) for stage in self.stages(pipeline)])
+        """What Dagster is given: the component's assets and its variants', in the group named by the pipeline."""
+        stages = [stage for component in (self, *self.variants) for stage in component.stages(pipeline)]
+        return dg.Definitions(assets=[asset_of(stage) for stage in stages])
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The component's definitions; its pipeline is the folder that declares it."""

@@ -3,6 +3,9 @@
 The arms of a comparison should differ in one thing, and a reader should see that it is one thing. So a component may
 say `like: other` and then only what is its own; mappings are joined, all else is replaced (see `scales.merged`). What
 is declared elsewhere is known while a workspace is checked and loaded, and at no other time.
+
+Where several are like one, that one may name them under `variants`: each is a component of its own, as if it stood in
+a document of its own and said `like:`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +15,9 @@ from typing import Any, NamedTuple
 
 from headwater.assets.scales import merged
 
-OWN = ("name", "description")  # what is never taken over
+VARIANTS = "variants"
+OWN = ("name", "description", VARIANTS)  # what is never taken over
+NOT_IN_A_VARIANT = ("name", "like", VARIANTS)  # its key is its name, and what it is like is where it stands
 
 
 class Said(NamedTuple):
@@ -53,3 +58,15 @@ def completed(attributes: Mapping[str, Any], kind: str, seen: tuple[str, ...] = 
         raise ValueError(f"like: no {kind} is named '{other}' in the declarations; {there}")
     base = completed(known[other].attributes, kind, (*seen, str(other)))
     return merged({name: value for name, value in base.items() if name not in OWN}, own)
+
+
+def variants_of(attributes: Mapping[str, Any], kind: str) -> Iterator[dict[str, Any]]:
+    """The whole attributes of each variant that a component names.
+
+    Raises:
+        ValueError: the component is like another one, and there is no such.
+    """
+    variants = attributes.get(VARIANTS) or {}
+    base = {name: value for name, value in completed(attributes, kind).items() if name not in OWN} if variants else {}
+    for name, own in variants.items():
+        yield merged(base, {**own, "name": name})

@@ -1,12 +1,12 @@
 """The base of every option model that YAML may say, and what all components have in common."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from headwater.assets.compute.options import ComputeOptions
-from headwater.assets.likeness import completed
+from headwater.assets.likeness import NOT_IN_A_VARIANT, completed
 from headwater.assets.scales import Scale
 from headwater.models.options import Options
 
@@ -33,6 +33,9 @@ class ComponentOptions(Options):
         pattern=NAME,
         description="Another component of this kind: what is not said here is as it is there. Mappings are joined.",
     )
+    variants: dict[str, dict[str, Any]] = Field(
+        {}, description="Further components like this one, by name: for each, the attributes in which it differs."
+    )
     description: str = Field("", description="Shown on the asset pages.")
     owners: list[str] = Field([], description="E-mail addresses, or team:NAME.")
     tags: dict[str, str] = Field({}, description="Dagster tags of the assets.")
@@ -49,6 +52,16 @@ class ComponentOptions(Options):
         if isinstance(attributes, dict) and attributes.get("like") is not None:
             return completed(attributes, cls.__name__.removesuffix("Options"))
         return attributes
+
+    @model_validator(mode="after")
+    def _variants_differ(self) -> Self:
+        for name, own in self.variants.items():
+            if name == self.name:
+                raise ValueError(f"variants: '{name}' is the name of this component; give the variant another one")
+            if said := sorted(own.keys() & set(NOT_IN_A_VARIANT)):
+                told = "its key is its name, and it is like this one"
+                raise ValueError(f"variants: '{name}' says {' and '.join(said)}: {told}; leave that out")
+        return self
 
     @field_validator("owners")
     @classmethod

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from headwater.assets.likeness import NOT_IN_A_VARIANT, VARIANTS
 from headwater.assets.validation import component_kinds
 from headwater.assets.workspace import Workspace
 
@@ -59,14 +60,17 @@ def write_schema(workspace: Workspace) -> Path:
 def _attributes_of(name: str, reference: Schema) -> Schema:
     chosen = {"properties": {"type": {"const": PREFIX + name}}, "required": ["type"]}
     attributes = {"if": {"required": ["like"]}, "then": _differences(name), "else": reference}
-    return {"if": chosen, "then": {"required": ["attributes"], "properties": {"attributes": attributes}}}
+    variants = {"properties": {VARIANTS: {"additionalProperties": _differences(name, NOT_IN_A_VARIANT)}}}
+    said = {"attributes": {"allOf": [attributes, variants]}}
+    return {"if": chosen, "then": {"required": ["attributes"], "properties": said}}
 
 
-def _differences(name: str) -> Schema:
+def _differences(name: str, without: tuple[str, ...] = ()) -> Schema:
     """What a component may say that is like another one: parts of attributes too, so that their names alone count."""
-    fields = component_kinds()[name].model_fields
+    fields = {field: info for field, info in component_kinds()[name].model_fields.items() if field not in without}
     told = {field: {"description": info.description} if info.description else {} for field, info in fields.items()}
-    return {"type": "object", "required": ["name"], "properties": told, "additionalProperties": False}
+    required = [] if without else ["name"]
+    return {"type": "object", "required": required, "properties": told, "additionalProperties": False}
 
 
 def _with_kinds(models: Schema) -> Schema:

@@ -21,6 +21,7 @@ from headwater.assets.validation.explaining import MISSING, NO_CHOICE, OUTSIDE, 
 from headwater.assets.validation.locating import child, key_line, locate
 from headwater.assets.validation.problems import Problem
 from headwater.assets.validation.reading import is_empty, joined, line_of, not_yaml, parse, values_of
+from headwater.assets.validation.variants import with_variants
 from headwater.assets.workspace import Workspace
 
 PREFIX = "headwater.assets."
@@ -71,7 +72,7 @@ def said_in(workspace: Workspace) -> dict[str, Said]:
         with suppress(OSError):
             files[path.relative_to(workspace.root).as_posix()] = path.read_bytes()
     found: dict[str, Said] = {}
-    if any(b"like:" in data for data in files.values()):
+    if any(b"like:" in data or b"variants:" in data for data in files.values()):
         for file, data in files.items():
             found = {said.attributes["name"]: said for said in _said(file, data)} | found
     return found
@@ -79,7 +80,7 @@ def said_in(workspace: Workspace) -> dict[str, Said]:
 
 def _said(file: str, data: bytes) -> Iterator[Said]:
     with suppress(yaml.YAMLError):
-        for node in parse(file, data).documents:
+        for node in with_variants(parse(file, data).documents):
             values = values_of(node)
             attributes = values.get("attributes") if isinstance(values, dict) else None
             if isinstance(attributes, dict) and isinstance(attributes.get("name"), str):
@@ -111,7 +112,7 @@ def validate_text(file: str, data: bytes) -> Checked:
     declared: list[Declared] = []
     problems = list(parsed.problems)
     whole = parsed.whole
-    for node in parsed.documents:
+    for node in with_variants(parsed.documents):
         found, wrong, complete = _validate_document(file, node)
         declared += found
         problems += wrong

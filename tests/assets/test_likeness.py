@@ -3,6 +3,8 @@
 import dagster as dg
 import pytest
 
+from headwater.assets import Corpus
+from headwater.assets.component import pipeline_definitions
 from headwater.assets.dagster_assets import stages_of
 from headwater.assets.definitions import load_definitions
 from headwater.assets.likeness import Said, among, completed
@@ -97,3 +99,77 @@ def test_what_is_wrong_only_together_is_told(workspace):
     other = kind + "attributes: {name: other, like: one, recipe: {steps: 5}}\n"
     told = [problem.message for problem in validate_workspace(written(workspace, one, other))]
     assert any("the phases have 3 steps, the recipe 5" in message for message in told)
+
+
+VARIED = (
+    BASE
+    + """\
+  variants:
+    other: {held_out: {share: 0.5}}
+    third:
+      held_out: {group: document}
+      description: the last
+"""
+)
+
+
+def test_variants_are_components_like_the_one_they_stand_in(workspace):
+    options = loaded(written(workspace, VARIED, OTHER.replace("other", "fourth").replace("like: notes", "like: third")))
+    assert {name: each.held_out.share for name, each in options.items()} == {
+        "notes": 0.2,
+        "other": 0.5,
+        "third": 0.2,
+        "fourth": 0.5,
+    }
+    assert all(each.sources == options["notes"].sources for each in options.values())
+
+
+def test_variants_hold_at_every_scale(workspace, monkeypatch):
+    monkeypatch.setenv("HEADWATER_SCALE", "smoke")
+    options = loaded(written(workspace, VARIED))
+    assert (options["other"].held_out.share, options["other"].held_out.seed) == (0.5, 3)
+
+
+def test_a_variant_of_one_that_is_like_another_is_like_both(workspace):
+    between = OTHER.replace("}}", "}, variants: {far: {held_out: {seed: 4}}}}")
+    options = loaded(written(workspace, BASE, between))
+    assert (options["far"].held_out.share, options["far"].held_out.seed) == (0.5, 4)
+    assert options["far"].sources == options["notes"].sources
+
+
+def test_variants_work_in_python():
+    corpus = Corpus(
+        name="notes",
+        sources=[{"kind": "jsonl", "path": "*.jsonl"}],
+        held_out={"share": 0.2, "seed": 5},
+        variants={"other": {"held_out": {"share": 0.5}}},
+    )
+    assets = pipeline_definitions("small", corpus).resolve_asset_graph().get_all_asset_keys()
+    assert {key.path[0] for key in assets} >= {"notes", "other"}
+    assert (corpus.variants[0].options.held_out.share, corpus.variants[0].options.held_out.seed) == (0.5, 5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "line", "told"),
+    [
+        ("other: {held_out: {share: 2}}", 9, "1"),
+        ("other: {held_ou: {share: 0.5}}", 9, "held_ou"),
+        ("notes: {held_out: {share: 0.5}}", 9, "is the name of this component"),
+        ("other: {name: third}", 9, "its key is its name"),
+        ("other: {like: third}", 9, "like this one"),
+        ("other: 3", 9, "mapping"),
+        ("other thing: {}", 9, "is not a name"),
+    ],
+)
+def test_what_is_wrong_in_a_variant_is_told_with_its_line(workspace, wrong, line, told):
+    problems = validate_workspace(written(workspace, f"{BASE}  variants:\n    {wrong}\n"))
+    assert problems
+    assert all(problem.line in (line, line - 1) for problem in problems), problems
+    assert any(told in " ".join((problem.message, problem.field, problem.mend)) for problem in problems), problems
+
+
+def test_a_variant_may_be_named_by_others_and_be_wrong_with_them(workspace):
+    fit = "type: headwater.assets.Fit\nattributes: {name: pieces, corpus: othr, fit: {kind: byte_level_bpe}}\n"
+    (problem,) = validate_workspace(written(workspace, VARIED, fit))
+    assert "other" in problem.mend
+    assert validate_workspace(written(workspace, VARIED, fit.replace("othr", "other"))) == []
