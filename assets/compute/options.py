@@ -6,6 +6,9 @@ from pydantic import Field
 
 from headwater.models.options import Options
 
+TASKS = 64  # that a large step is cut into at least
+SMALL, LARGE = 8, 24  # MB of a task, at least and at most
+
 
 class ComputeOptions(Options):
     """Where and with how much a step runs."""
@@ -21,5 +24,16 @@ class ComputeOptions(Options):
     gpus: float = Field(0, ge=0, description="GPUs reserved for each task that can use one, or training worker.")
     memory_gb: float | None = Field(None, gt=0, description="Memory reserved for each task, in GB.")
     retries: int = Field(2, ge=0, description="How often a task is repeated when its worker process dies.")
-    partition_megabytes: float = Field(8, gt=0, description="Source bytes in one task, in MB.")
+    partition_megabytes: float | None = Field(
+        None, gt=0, description="Source bytes in one task, in MB; none: 8, and up to 24 where 64 tasks are left."
+    )
     pool: str | None = Field(None, description="Dagster concurrency pool that the assets of this component share.")
+
+    def partition_bytes(self, total: float) -> int:
+        """Source bytes in one task of a step over so many.
+
+        A task writes a piece of every table, and reading a column goes through all of them: fewer are quicker to follow
+        ever after, as long as there are enough to share out and each fits into the memory of a worker.
+        """
+        megabytes = self.partition_megabytes or min(max(total / 1e6 / TASKS, SMALL), LARGE)
+        return int(megabytes * 1e6)

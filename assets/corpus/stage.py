@@ -105,7 +105,7 @@ def _tasks(
     stored: frozenset[str] = frozenset(),
 ) -> tuple[list[ReadTask], list[float], list[Any]]:
     """Partitions of files as tasks, with their sizes in MB and what they cover."""
-    parts = partition_files(files, int(context.stage.compute.partition_megabytes * 1e6))
+    parts = partition_files(files, context.stage.compute.partition_bytes(sum(file.size for file in files)))
     sources: Any = dict(sources_by_name(options.sources))
     corpus = context.stage.name
     tasks = [

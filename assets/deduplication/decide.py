@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headwater.assets.deduplication import passages
-from headwater.assets.deduplication.index import rows_by_id
+from headwater.assets.deduplication.ids import rows_by_id
 from headwater.assets.deduplication.normalise import Rows
 from headwater.assets.deduplication.options import DeduplicationOptions
 from headwater.assets.deduplication.order import document_order, inverse

@@ -28,10 +28,9 @@ def follow_decisions(
 ) -> tuple[TableRecord, pa.Table, int]:
     """(the published table, `TOLD` of all its rows, how many documents of both runs are decided otherwise).
 
-    `decided` belongs to the `rows` of the documents that reach deduplication.
+    `decided` belongs to the `rows` of the ledger, which reach deduplication.
     """
-    at = np.flatnonzero(now.kept)[rows]
-    revision, new = (_decided_again if now.alike else _laid_together)(context, base, now, found, at, decided)
+    revision, new = (_decided_again if now.alike else _laid_together)(context, base, now, found, rows, decided)
     record = context.update_table("decisions", found.removed, new.combine_chunks(), revision)
     told = read_table(context.place.table("decisions"), record.version, TOLD)
     return record, told, len(revision.places)

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from headwater.assets.context import Rebuild, StageContext, StageError
 from headwater.assets.corpus.view import CorpusView, Rows, Table, open_corpus, raw_of
 from headwater.assets.deduplication.buckets import Flags
-from headwater.assets.deduplication.index import rows_by_id
+from headwater.assets.deduplication.ids import rows_by_id
 from headwater.assets.deduplication.neighbourhood import without
 from headwater.assets.storage.changes import Changes, changes_by_files, staying
 from headwater.assets.storage.records import Record

@@ -147,9 +147,7 @@ def _lost(everyone: Population, near: _NearEdges, edges: pa.Table, leaving: Rows
         return doubtful
     ends = [edges[name].take(pa.array(doubtful)).combine_chunks() for name in ("doc_id", "other_id")]
     ids = pc.unique(pa.chunked_array(ends))
-    places = pc.fill_null(pc.index_in(everyone.earlier.ledger["doc_id"], value_set=ids), -1).to_numpy()
-    row_of = np.empty(len(ids), dtype=np.int64)
-    row_of[places[places >= 0]] = np.flatnonzero(places >= 0)
+    row_of = everyone.earlier.members_of(ids)
     one, two = (row_of[pc.index_in(end, value_set=ids).to_numpy()] for end in ends)
     return doubtful[~still_candidates(everyone, one, two, options)]
 

@@ -11,7 +11,6 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from headwater.assets.deduplication.bands import band_names, bands_and_rows
 from headwater.assets.deduplication.normalise import Hashes, Rows
@@ -82,19 +81,3 @@ def among(values: npt.NDArray, chosen: npt.NDArray) -> npt.NDArray[np.bool_]:
     if len(chosen) == 0:
         return np.zeros(len(values), dtype=np.bool_)
     return chosen[np.minimum(np.searchsorted(chosen, values), len(chosen) - 1)] == values
-
-
-def rows_by_id(
-    ids: pa.ChunkedArray, doc_ids: pa.Array | pa.ChunkedArray, chosen: npt.NDArray[np.bool_] | None = None
-) -> Rows:
-    """The rows (of the `chosen` ones, where given) at which ids stand among different ones, -1 where nowhere.
-
-    Looking up all of `doc_ids` among the few costs 4 bytes for each; a hash table of all would cost a hundred.
-    """
-    encoded = ids.combine_chunks().cast(doc_ids.type).dictionary_encode()
-    places = pc.index_in(doc_ids, value_set=encoded.dictionary)
-    present = pc.is_valid(places).to_numpy(zero_copy_only=False)
-    found = np.flatnonzero(present if chosen is None else present & chosen)
-    rows = np.full(len(encoded.dictionary), -1, dtype=np.int64)
-    rows[places.take(pa.array(found)).to_numpy()] = found
-    return rows[encoded.indices.to_numpy()]

@@ -9,7 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headwater.assets.deduplication.buckets import Flags
 from headwater.assets.deduplication.decide import decide
+from headwater.assets.deduplication.ids import rows_by_id
 from headwater.assets.deduplication.normalise import Rows
 from headwater.assets.deduplication.options import DeduplicationOptions
 from headwater.assets.kernels import compiled
@@ -83,18 +85,21 @@ def decide_again(
     options: DeduplicationOptions,
     source_rank: dict[str, int],
     hits: pa.Table | None = None,
+    own: Flags | None = None,
 ) -> tuple[Rows, pa.Table]:
     """(ascending rows of the ledger that are decided anew, their decisions): equal to those rows of `decide`.
 
     `seeds` are the ids of new documents and of the ends of new and lost edges; those not in the ledger (any more) count
-    for nothing. `ledger`, `edges` and `hits` are those of all documents.
+    for nothing. `ledger`, `edges` and `hits` are those of all documents: the `own` rows of the ledger (default:
+    all of them).
     """
     reached = connected(edges, seeds)
-    rows = np.flatnonzero(_is_in(ledger["doc_id"], reached))
+    rows = np.sort(rows_by_id(pa.chunked_array([reached]), ledger["doc_id"], own))
+    rows = rows[np.searchsorted(rows, 0) :]
     inside = edges.filter(pa.array(_is_in(edges["doc_id"], reached)))
-    own = hits.filter(pa.array(_is_in(hits["doc_id"], reached))) if hits is not None else None
+    found = hits.filter(pa.array(_is_in(hits["doc_id"], reached))) if hits is not None else None
     part = ledger.select(["doc_id", "split", "source", "date"]).take(pa.array(rows))
-    return rows, decide(part, inside, options, source_rank, own)
+    return rows, decide(part, inside, options, source_rank, found)
 
 
 def _is_in(ids: pa.ChunkedArray, chosen: pa.Array) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headwater.assets.deduplication.buckets import ABSENT, Flags, KeySet
+from headwater.assets.deduplication.ids import rows_by_id
 from headwater.assets.deduplication.index import Index, exact_words, numbers
 from headwater.assets.deduplication.normalise import Hashes, Rows
 from headwater.assets.deduplication.options import DeduplicationOptions
@@ -21,10 +22,33 @@ _LEDGER = ("doc_id", "source", "date")
 
 
 class Documents(NamedTuple):
-    """Documents: their signatures as an index, and their ledger (doc_id, source, date) in the same order."""
+    """Documents: their signatures as an index, and a ledger (doc_id, source, date) that has them.
+
+    `rows` are theirs in the ledger, in the order of the index; None: it has them alone, in that order.
+    """
 
     signatures: Index
     ledger: pa.Table
+    rows: Rows | None = None
+
+    @property
+    def count(self) -> int:
+        """How many they are."""
+        return len(self.ledger) if self.rows is None else len(self.rows)
+
+    def said(self, members: Rows) -> pa.Table:
+        """What the ledger says of some of them."""
+        rows = members if self.rows is None else self.rows[members]
+        return self.ledger.select(_LEDGER).take(pa.array(rows))
+
+    def members_of(self, ids: pa.Array) -> Rows:
+        """The numbers of the documents with these ids, which must be different; -1 where it is none of them."""
+        found = rows_by_id(pa.chunked_array([ids]), self.ledger["doc_id"])
+        if self.rows is None:
+            return found
+        places = np.full(len(self.ledger) + 1, ABSENT, dtype=np.int64)
+        places[self.rows] = np.arange(len(self.rows))
+        return places[found]
 
 
 class Groups(NamedTuple):
@@ -64,7 +88,7 @@ class Population:
         source_rank: dict[str, int],
     ) -> None:
         self.earlier, self.arrived, self.options, self.source_rank = earlier, arrived, options, source_rank
-        self.count, self.total = len(earlier.ledger), len(earlier.ledger) + len(arrived.ledger)
+        self.count, self.total = earlier.count, earlier.count + arrived.count
         self.is_gone = np.zeros(self.total, dtype=np.bool_)
         self.is_gone[gone] = True
 
@@ -150,8 +174,8 @@ class Population:
     def _ledger(self, members: Rows) -> pa.Table:
         """Rows of the ledgers for documents in any order."""
         arrivals = self.is_arrival(members)
-        old = self.earlier.ledger.select(_LEDGER).take(pa.array(members[~arrivals]))
-        new = self.arrived.ledger.select(_LEDGER).take(pa.array(members[arrivals] - self.count))
+        old = self.earlier.said(members[~arrivals])
+        new = self.arrived.said(members[arrivals] - self.count)
         rows = pa.concat_tables([old, new.cast(old.schema)]).combine_chunks()
         if np.all(arrivals[1:] >= arrivals[:-1]):
             return rows

@@ -76,10 +76,10 @@ def refresh(context: StageContext, base: Record, now: Reaching, rank: dict[str, 
     final = pa.concat_tables([without(edges, plan.removed), added])
     if (repeats := repeats_of(context, tables, now)) is not None:
         decided = decide(now.documents, final, options, rank, hits, repeats)
-        rows = np.arange(len(decided))
+        rows = np.flatnonzero(now.kept)
         tables["repeated"] = write_repeated(context, now, decided, repeats, rank)
     else:
-        rows, decided = decide_again(now.documents, final, seeds, options, rank, hits)
+        rows, decided = decide_again(now.ledger, final, seeds, options, rank, hits, now.kept)
     tables["decisions"], decisions, changed = follow_decisions(context, base, now, found, rows, decided)
     figures = {name: base.metrics[name] for name in ("fit_documents",) if options.needs_fit} | {
         LATE: base.metrics.get(LATE, 1) + int(np.count_nonzero(found.arrived[: found.stayed])),
@@ -107,18 +107,17 @@ def _indexed(context: StageContext, base: Record, before: Reaching, found: Diffe
     The index is in the order of the ledger, but for documents that curation once dropped and keeps by now.
     """
     index = StoredIndex(context.place.table("signatures"), base.tables["signatures"].version, REFRESH_BYTES)
-    ledger, gone = before.documents, found.gone[before.kept]
-    if base.tables["signatures"].rows != len(ledger):
+    rows = np.flatnonzero(before.kept)
+    if base.tables["signatures"].rows != len(rows):
         raise Rebuild("the index does not have the documents that the earlier run saw")
-    if base.metrics.get(LATE) == 0:
-        return Documents(index, ledger), np.flatnonzero(gone)
-    doc_ids = index.column("doc_id")
-    if not pc.all(pc.equal(doc_ids, ledger["doc_id"]), min_count=0).as_py():
-        places = pc.index_in(doc_ids, value_set=ledger["doc_id"].combine_chunks())
-        if places.null_count:
-            raise Rebuild("the index does not have the documents that the earlier run saw")
-        ledger, gone = ledger.take(places), gone[places.to_numpy()]
-    return Documents(index, ledger), np.flatnonzero(gone)
+    if base.metrics.get(LATE) != 0:
+        ledger, doc_ids = before.documents, index.column("doc_id")
+        if not pc.all(pc.equal(doc_ids, ledger["doc_id"]), min_count=0).as_py():
+            places = pc.index_in(doc_ids, value_set=ledger["doc_id"].combine_chunks())
+            if places.null_count:
+                raise Rebuild("the index does not have the documents that the earlier run saw")
+            rows = rows[places.to_numpy()]
+    return Documents(index, before.ledger, rows), np.flatnonzero(found.gone[rows])
 
 
 def _leaving(

@@ -25,6 +25,7 @@ from headwater.assets.sharding.packing import Block, Span
 
 INDEX = "index.json"
 FORMAT = 1
+_PART_BYTES = 1 << 18
 _END_OF_TAR = b"\0" * (2 * tarfile.BLOCKSIZE)
 
 
@@ -167,6 +168,38 @@ def _write_block(writer: "TarWriter", stream: str, shard: int, place: int, block
     entry = BlockEntry(key, offset, block.first_sample, len(block.tokens), block.valid, masked)
     writer.add(f"{key}.json", _said(stream, entry))
     return entry
+
+
+def block_members(stream: str, shard: int, place: int, block: Block) -> tuple[bytes, BlockEntry]:
+    """The bytes of a block's members, and its entry with the offset of its array within them."""
+    content = io.BytesIO()
+    entry = _write_block(TarWriter(content), stream, shard, place, block)
+    return content.getvalue(), entry
+
+
+def copy_with(shard: IO[bytes], pieces: Sequence[tuple[int, bytes]], target: str) -> str:
+    """Copies an open file to another place with other bytes at some offsets (ascending); returns its SHA-256."""
+    digest = hashlib.sha256()
+    with appears_whole(target) as sink:
+        for part in _with_pieces(shard, pieces):
+            digest.update(part)
+            sink.write(part)
+    return digest.hexdigest()
+
+
+def _with_pieces(shard: IO[bytes], pieces: Sequence[tuple[int, bytes]]) -> Iterator[bytes]:
+    """The bytes in parts small enough to be hashed and written while the processor's caches hold them."""
+    shard.seek(0)
+    for start, piece in pieces:
+        while left := start - shard.tell():
+            part = shard.read(min(left, _PART_BYTES))
+            if not part:
+                raise ShardError(f"{shard.name} ends before what its index says: materialize the shards again")
+            yield part
+        yield piece
+        shard.seek(len(piece), os.SEEK_CUR)
+    while part := shard.read(_PART_BYTES):
+        yield part
 
 
 def _said(stream: str, entry: BlockEntry) -> bytes:

@@ -203,13 +203,13 @@ def _chosen_tasks(
 ) -> tuple[list[ChosenTask], list[Any]]:
     """The newly kept documents in tasks of about one partition's text, and what each covers."""
     tasks, covers = [], []
-    size = context.stage.compute.partition_megabytes * 1e6
     for corpus, (_, records, rows) in found.items():
         if len(records) == 0:
             continue
         view, _ = open_corpus(context, context.inputs[f"corpus:{corpus}"])
         said = take(view.ledger, records, ["doc_id", "bytes"])
-        parts = np.cumsum(said["bytes"].to_numpy()) // size
+        sizes = said["bytes"].to_numpy()
+        parts = np.cumsum(sizes) // context.stage.compute.partition_bytes(float(sizes.sum()))
         for part in np.unique(parts):
             own = np.flatnonzero(parts == part)
             tasks.append(ChosenTask(corpus, view, records[own], rows[own], tokenizer))

@@ -369,6 +369,7 @@ def test_killed_at_any_step_of_a_refresh_the_next_run_gives_the_same(bench, monk
         "headwater.assets.sharding.growth.carry_over",
         "headwater.assets.sharding.stage.write_shard",
         "headwater.assets.sharding.holes.write_shard",
+        "headwater.assets.sharding.holes.copy_with",
         "headwater.assets.sharding.stage.write_index",
         "headwater.assets.storage.places.Place.publish",
     ]

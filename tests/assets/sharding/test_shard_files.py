@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import tracemalloc
 from itertools import pairwise
 
@@ -17,8 +18,10 @@ from headwater.assets.sharding.options import MixtureEntry, SamplingOptions, Sha
 from headwater.assets.sharding.packing import merge_spans, pack_blocks, plan_shards, positions_of, segments_of
 from headwater.assets.sharding.reader import ShardReader
 from headwater.assets.sharding.shards import (
+    ShardEntry,
     ShardError,
     ShardIndex,
+    ShardLayout,
     read_index,
     shard_file,
     verify_shard,
@@ -200,6 +203,32 @@ def test_holes_punched_later_equal_holes_written_at_once(tmp_path):
     last = punch_holes(reader.folder, reader.index.layout, reader.index.shards[2], [(200, 50)], str(tmp_path / "late"))
     assert last.valid == 205 - 192
     assert last.blocks[-1].masked == ((200, 5),)
+
+
+def test_a_block_whose_holes_no_longer_fit_into_its_room_moves_those_behind_it(tmp_path):
+    length, block, tokens = 64, 4, stream_tokens(3 * 256)
+    plan = plan_shards(len(tokens), length, block, 64)[0]
+
+    def written(folder: str, masked: list[tuple[int, int]]) -> ShardEntry:
+        return write_shard(folder, "a-train", 0, pack_blocks([tokens], plan, length, block, PAD, masked))
+
+    many = [(first, 1) for first in range(256, 512, 2)]
+    plain, at_once = written(str(tmp_path / "plain"), []), written(str(tmp_path / "at_once"), many)
+    assert at_once.blocks[2].offset > plain.blocks[2].offset
+    layout = ShardLayout(length, block, "uint16", PAD)
+    assert punch_holes(str(tmp_path / "plain"), layout, plain, many, str(tmp_path / "late")) == at_once
+    assert (tmp_path / "late" / plain.file).read_bytes() == (tmp_path / "at_once" / plain.file).read_bytes()
+
+
+def test_a_shard_that_ends_too_early_is_told_and_nothing_is_left(tmp_path):
+    write(tmp_path, {"a-train": stream_tokens(90)})
+    (entry,) = ShardReader(tmp_path).index.shards
+    path = tmp_path / entry.file
+    path.write_bytes(path.read_bytes()[: entry.blocks[-1].offset - 600])
+    layout, other = ShardReader(tmp_path).index.layout, tmp_path / "other"
+    with pytest.raises(ShardError, match=re.escape(entry.file) + "|is not where the index says"):
+        punch_holes(str(tmp_path), layout, entry, [(90 - 4, 2)], str(other))
+    assert not other.exists() or list(other.iterdir()) == []
 
 
 @settings(max_examples=60, deadline=None)
