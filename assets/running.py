@@ -273,6 +273,7 @@ def _compute(
         tables=_indexed(context.place, outcome.tables),
         files=outcome.files,
         metrics=outcome.metrics,
+        counts=outcome.counts,
         checks=outcome.checks,
         markdown=outcome.markdown,
         plots=plots,

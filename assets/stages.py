@@ -14,7 +14,7 @@ from headwater.assets.code_version import code_record
 from headwater.assets.compute.options import ComputeOptions
 from headwater.assets.options import Options
 from headwater.assets.redaction import redacted_options
-from headwater.assets.storage.records import CheckRecord, CodeRecord, TableRecord
+from headwater.assets.storage.records import CheckRecord, CodeRecord, Counts, TableRecord
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ class Outcome:
 
     tables: dict[str, TableRecord] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+    counts: Counts = field(default_factory=dict)  # what the next refresh goes on counting from
     checks: list[CheckRecord] = field(default_factory=list)
     markdown: dict[str, str] = field(default_factory=dict)
     plots: dict[str, str] = field(default_factory=dict)  # title → SVG text

@@ -23,7 +23,8 @@ from headwater.assets.annotation.rounds import look_at_stop_rule, passed_on
 from headwater.assets.context import StageContext, StageError
 from headwater.assets.corpus.annotations import all_annotated
 from headwater.assets.corpus.view import CorpusView, Rows, Table, open_corpus, signals_of
-from headwater.assets.curation.stage import LEDGER, decision_metrics, drop_reasons
+from headwater.assets.curation.counting import count_decisions, decision_metrics, drop_reasons
+from headwater.assets.curation.stage import LEDGER
 from headwater.assets.markdown import markdown_table
 from headwater.assets.stages import Outcome
 from headwater.assets.storage.content import digest_of
@@ -194,8 +195,9 @@ def _refuse_hidden_facts(task: ChunkTask, kept: np.ndarray) -> None:
 
 def describe(context: StageContext, outcome: Outcome, decisions: pa.Table) -> None:
     """Figures, drop reasons and checks that annotations share."""
-    outcome.metrics |= decision_metrics(decisions, context.stage.asset)
-    reasons = drop_reasons(decisions, context.stage.asset)
+    counts = count_decisions(decisions, context.stage.asset)
+    outcome.metrics |= decision_metrics(counts)
+    reasons = drop_reasons(counts)
     if reasons:
         rows = [[name, f"{count:,}"] for name, count in reasons]
         outcome.markdown["drop reasons"] = markdown_table(["rule", "documents"], rows)

@@ -10,6 +10,14 @@ import pyarrow.compute as pc
 
 from headwater.assets.context import Rebuild, StageContext
 from headwater.assets.corpus.view import CorpusView, Rows, chunk_rows, has_arrays, raw_changes, raw_of
+from headwater.assets.curation.counting import (
+    TOLD,
+    carried,
+    changed_rows,
+    count_decisions,
+    decision_metrics,
+    drop_reasons,
+)
 from headwater.assets.curation.decide import decide
 from headwater.assets.curation.lists import list_digest
 from headwater.assets.curation.measure import curate, signal_schema
@@ -21,7 +29,7 @@ from headwater.assets.plain_plots import bar_table
 from headwater.assets.schemas import DECISIONS, DOCUMENTS, MEDIA_DOCUMENTS, MEDIA_TEXTS
 from headwater.assets.stages import Outcome, Stage
 from headwater.assets.storage.content import digest_of
-from headwater.assets.storage.records import CheckRecord, Record, TableRecord
+from headwater.assets.storage.records import CheckRecord, Counts, Record, TableRecord
 from headwater.assets.storage.tables import Positions, read_table, spread_rows, take_rows
 from headwater.assets.workspace import Workspace
 
@@ -153,7 +161,7 @@ def materialize_curated(context: StageContext) -> Outcome:
         "decide", _decide, tasks, {"decisions": LEDGER}, chunks, sizes, unit="records", keeping=keeping
     )
     outcome = Outcome(tables=tables, content=corpus_content(raw, tables["decisions"]))
-    _describe_decisions(context, outcome, rules)
+    _describe_decisions(outcome, _counts(context, tables["decisions"], keeping.get("decisions")), rules)
     return outcome
 
 
@@ -206,12 +214,18 @@ def _places(kept: pa.ChunkedArray) -> Any:
     return mask.cumsum() - 1
 
 
-def _describe_decisions(context: StageContext, outcome: Outcome, rules: tuple[Rule, ...]) -> None:
-    columns = ["kept", "rule", "stage"]
-    decisions = read_table(context.place.table("decisions"), outcome.tables["decisions"].version, columns)
-    reasons = drop_reasons(decisions, "curated")
+def _counts(context: StageContext, decisions: TableRecord, removed: Positions | None) -> Counts:
+    url, base = context.place.table("decisions"), context.base
+    if removed is None or base is None or not base.counts:
+        return count_decisions(read_table(url, decisions.version, TOLD), "curated")
+    return carried(base.counts, changed_rows(url, base, decisions.version, removed), "curated")
+
+
+def _describe_decisions(outcome: Outcome, counts: Counts, rules: tuple[Rule, ...]) -> None:
+    outcome.counts = counts
+    reasons = drop_reasons(counts)
     by_name = {rule.name: rule for rule in rules}
-    outcome.metrics = decision_metrics(decisions, "curated")
+    outcome.metrics = decision_metrics(counts)
     outcome.markdown["drop reasons"] = markdown_table(
         ["rule", "documents", "drops when", "source"],
         [[name, f"{count:,}", _expression(by_name.get(name)), _source(by_name.get(name))] for name, count in reasons],
@@ -242,17 +256,3 @@ def _expression(rule: Rule | None) -> str:
 
 def _source(rule: Rule | None) -> str:
     return rule.source if rule else ""
-
-
-def drop_reasons(decisions: pa.Table, stage: str) -> list[tuple[str, int]]:
-    """(rule, documents) that a stage dropped, most frequent first."""
-    counted = pc.value_counts(decisions["rule"].filter(pc.equal(decisions["stage"], stage)))
-    reasons = zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True)
-    return sorted(reasons, key=lambda reason: -reason[1])
-
-
-def decision_metrics(decisions: pa.Table, stage: str) -> dict[str, Any]:
-    """How many documents reached a stage, and how many left it."""
-    kept = pc.sum(decisions["kept"]).as_py() or 0
-    dropped = sum(count for _, count in drop_reasons(decisions, stage))
-    return {"documents_in": kept + dropped, "kept": kept, "dropped": dropped}

@@ -4,12 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headwater.assets.curation.stage import decision_metrics, drop_reasons
+from headwater.assets.curation.counting import decision_metrics, drop_reasons, lost_by_source
 from headwater.assets.deduplication.bands import bands_and_rows, curve_axis, s_curve_points
 from headwater.assets.deduplication.difference import Reaching
 from headwater.assets.deduplication.options import DeduplicationOptions
 from headwater.assets.deduplication.refreshing import Result
-from headwater.assets.deduplication.summary import example_pair, lost_share_by_source, sources_over_limit, telling_edge
+from headwater.assets.deduplication.summary import example_pair, sources_over_limit, telling_edge
 from headwater.assets.deduplication.tasks import texts_of
 from headwater.assets.markdown import markdown_table
 from headwater.assets.plain_plots import s_curve
@@ -23,13 +23,14 @@ FIT_DRIFT = 3  # times more or fewer documents than the fit was made of fail its
 
 def describe(outcome: Outcome, now: Reaching, result: Result, options: DeduplicationOptions) -> None:
     """Adds metrics, tables, plots and checks to the outcome."""
-    outcome.metrics |= decision_metrics(result.decisions, "deduplicated") | {"edges": result.edges.num_rows}
-    reasons = [[rule, f"{count:,}"] for rule, count in drop_reasons(result.decisions, "deduplicated")]
+    outcome.counts = result.counts
+    outcome.metrics |= decision_metrics(result.counts) | {"edges": result.edges.num_rows}
+    reasons = [[rule, f"{count:,}"] for rule, count in drop_reasons(result.counts)]
     outcome.markdown["drop reasons"] = markdown_table(["rule", "documents"], reasons)
-    lost = lost_share_by_source(result.decisions["kept"].filter(pa.array(now.kept)), now.documents["source"])
+    lost = lost_by_source(result.counts)
     outcome.markdown["lost by source"] = markdown_table(
         ["source", "documents", "dropped", "share"],
-        [[r["source"], f"{r['documents']:,}", f"{r['dropped']:,}", f"{r['share']:.1%}"] for r in lost.to_pylist()],
+        [[loss.source, f"{loss.documents:,}", f"{loss.dropped:,}", f"{loss.share:.1%}"] for loss in lost],
     )
     _show_example(outcome, now, result.edges)
     if options.near is not None:
@@ -43,7 +44,7 @@ def describe(outcome: Outcome, now: Reaching, result: Result, options: Deduplica
     description = "; ".join(over) or "No source lost more than its share."
     outcome.checks = [CheckRecord(name="lost_share", passed=not over, blocking=True, description=description)]
     if options.needs_fit:
-        outcome.checks.append(_fit_drift(outcome.metrics["fit_documents"], len(now.documents)))
+        outcome.checks.append(_fit_drift(outcome.metrics["fit_documents"], outcome.metrics["documents_in"]))
 
 
 def _fit_drift(then: int, now: int) -> CheckRecord:

@@ -32,7 +32,7 @@ class Documents(NamedTuple):
     rows: Rows | None = None
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         """How many they are."""
         return len(self.ledger) if self.rows is None else len(self.rows)
 
@@ -88,7 +88,7 @@ class Population:
         source_rank: dict[str, int],
     ) -> None:
         self.earlier, self.arrived, self.options, self.source_rank = earlier, arrived, options, source_rank
-        self.count, self.total = earlier.count, earlier.count + arrived.count
+        self.count, self.total = earlier.number, earlier.number + arrived.number
         self.is_gone = np.zeros(self.total, dtype=np.bool_)
         self.is_gone[gone] = True
 

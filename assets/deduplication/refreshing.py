@@ -22,20 +22,17 @@ from headwater.assets.deduplication.population import Documents
 from headwater.assets.deduplication.repeats import repeats_of, write_repeated
 from headwater.assets.deduplication.stored import REFRESH_BYTES, StoredIndex
 from headwater.assets.deduplication.tasks import sign, verify
-from headwater.assets.storage.records import Record, TableRecord
+from headwater.assets.storage.records import Counts, Record, TableRecord
 from headwater.assets.storage.tables import Positions, read_table, take_rows
 
 LATE = "documents_indexed_late"  # behind documents that stand after them in the ledger, since the last full run
 
 
 class Result(NamedTuple):
-    """What a run publishes and what it has to tell.
-
-    `decisions` (`TOLD` alone) stand row for row with the ledger; `edges` are all of them; `figures` are of this run.
-    """
+    """What a run publishes and what it has to tell: `edges` are all of them; `figures` are of this run."""
 
     tables: dict[str, TableRecord]
-    decisions: pa.Table
+    counts: Counts
     edges: pa.Table
     figures: dict[str, int]
 
@@ -80,7 +77,7 @@ def refresh(context: StageContext, base: Record, now: Reaching, rank: dict[str, 
         tables["repeated"] = write_repeated(context, now, decided, repeats, rank)
     else:
         rows, decided = decide_again(now.ledger, final, seeds, options, rank, hits, now.kept)
-    tables["decisions"], decisions, changed = follow_decisions(context, base, now, found, rows, decided)
+    tables["decisions"], counts, changed = follow_decisions(context, base, now, found, rows, decided)
     figures = {name: base.metrics[name] for name in ("fit_documents",) if options.needs_fit} | {
         LATE: base.metrics.get(LATE, 1) + int(np.count_nonzero(found.arrived[: found.stayed])),
         "documents_signed": len(arrived.ledger),
@@ -90,7 +87,7 @@ def refresh(context: StageContext, base: Record, now: Reaching, rank: dict[str, 
         "decisions_changed": changed,
         "comparisons_left_out": base.metrics["comparisons_left_out"] + plan.left_out,
     }
-    return Result(tables, decisions, final, figures)
+    return Result(tables, counts, final, figures)
 
 
 def _read(context: StageContext, base: Record, table: str) -> pa.Table:

@@ -16,7 +16,7 @@ from headwater.assets.corpus.view import Table, raw_of
 from headwater.assets.curation.stage import LEDGER, corpus_content
 from headwater.assets.deduplication.candidates import arrange, candidate_pairs, exact_edges, exact_groups
 from headwater.assets.deduplication.decide import Verdicts, judge
-from headwater.assets.deduplication.decisions import TOLD, in_ledger
+from headwater.assets.deduplication.decisions import count_all, in_ledger
 from headwater.assets.deduplication.decontamination import build_index
 from headwater.assets.deduplication.description import describe
 from headwater.assets.deduplication.difference import Reaching, reaching
@@ -103,7 +103,7 @@ def _compute(context: StageContext, now: Reaching, rank: dict[str, int], items: 
     tables["edges"] = context.write_table("edges", edges)
     tables["decisions"] = context.write_pieces("decisions", LEDGER, _overlaid(now, decided))
     give_back_memory()
-    decisions = read_table(context.place.table("decisions"), tables["decisions"].version, TOLD)
+    counts = count_all(context, now, tables["decisions"])
     figures = {"fit_documents": len(now.documents)} if options.needs_fit else {}
     figures |= {
         LATE: 0,
@@ -112,7 +112,7 @@ def _compute(context: StageContext, now: Reaching, rank: dict[str, int], items: 
         "edges_removed": 0,
         "decisions_changed": 0,
     }
-    return Result(tables, decisions, edges, figures | compared)
+    return Result(tables, counts, edges, figures | compared)
 
 
 def _compare(

@@ -1,12 +1,13 @@
 """What deduplication did, for people: shares lost by source, and one telling pair side by side."""
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headwater.assets.curation.counting import Loss
 from headwater.assets.deduplication.options import DeduplicationOptions
 
 _DIFF_LINES = 2000  # of each text that are compared; matching lines grows with the product
@@ -23,29 +24,15 @@ class Example(NamedTuple):
     diff: str
 
 
-def lost_share_by_source(kept: pa.ChunkedArray, sources: pa.ChunkedArray) -> pa.Table:
-    """Table of source, documents, dropped and share (dropped / documents), by source, from a row for each document."""
-    dropped = pc.invert(kept).cast(pa.int64())
-    counted = (
-        pa.table({"source": sources, "dropped": dropped})
-        .group_by("source")
-        .aggregate([("dropped", "count"), ("dropped", "sum")])
-        .sort_by("source")
-    )
-    share = pc.divide(counted["dropped_sum"].cast(pa.float64()), counted["dropped_count"].cast(pa.float64()))
-    columns = [counted["source"], counted["dropped_count"], counted["dropped_sum"], share]
-    return pa.table(columns, names=["source", "documents", "dropped", "share"])
-
-
-def sources_over_limit(lost: pa.Table, options: DeduplicationOptions) -> list[str]:
-    """One sentence for every source that lost more than it may, from the table of `lost_share_by_source`."""
+def sources_over_limit(lost: Iterable[Loss], options: DeduplicationOptions) -> list[str]:
+    """One sentence for every source that lost more than it may."""
     sentences = []
-    for row in lost.to_pylist():
-        limit = options.max_lost_share_of.get(row["source"], options.max_lost_share)
-        if row["share"] > limit:
+    for loss in lost:
+        limit = options.max_lost_share_of.get(loss.source, options.max_lost_share)
+        if loss.share > limit:
             sentences.append(
-                f"{row['source']} lost {row['dropped']} of {row['documents']} documents "
-                f"({row['share']:.0%}), more than max_lost_share allows ({limit:.0%})"
+                f"{loss.source} lost {loss.dropped} of {loss.documents} documents "
+                f"({loss.share:.0%}), more than max_lost_share allows ({limit:.0%})"
             )
     return sentences
 

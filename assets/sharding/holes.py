@@ -86,10 +86,9 @@ def _blocks(
 def _within(spans: Sequence[Span], block: BlockEntry, layout: ShardLayout) -> tuple[Span, ...]:
     """Those of the spans (ascending and apart) that lie in a block, cut to what does."""
     start = block.first_sample * layout.sequence_length
-    near = spans[
-        max(bisect_right(spans, start, key=_first) - 1, 0) : bisect_left(spans, start + block.valid, key=_first)
-    ]
-    return list(clip_spans(near, start, start + block.valid))
+    stop = start + block.valid
+    first, last = bisect_right(spans, start, key=_first) - 1, bisect_left(spans, stop, key=_first)
+    return clip_spans(spans[max(first, 0) : last], start, stop)
 
 
 def _first(span: Span) -> int:

@@ -135,6 +135,9 @@ class Execution(_Model):
     steps: tuple[StepRecord, ...] = ()
 
 
+Counts = dict[str, dict[str, int]]
+
+
 class Record(_Model):
     """The commit of one output."""
 
@@ -147,6 +150,7 @@ class Record(_Model):
     tables: dict[str, TableRecord] = {}
     files: dict[str, str] = Field(default={}, description="path within the output's folder → SHA-256")
     metrics: dict[str, Any] = {}
+    counts: Counts = Field(default={}, description="what a refresh goes on counting from, by source and rule")
     checks: list[CheckRecord] = []
     markdown: dict[str, str] = {}
     plots: dict[str, str] = Field(default={}, description="title → file within the output's folder")

@@ -198,8 +198,8 @@ def scan_batches(
     yield from table.scanner(columns=columns, batch_size=rows, fragments=chosen, scan_in_order=True).to_batches()
 
 
-def take_rows(url: str, version: int, start: int, count: int, columns: list[str] | None) -> pa.Table:
-    """Rows [start, start + count) in table order; all columns for None."""
+def take_rows(url: str, version: int, start: int, count: int | None, columns: list[str] | None) -> pa.Table:
+    """Rows [start, start + count) in table order, all behind `start` for None; all columns for None."""
     return open_table(url, version).scanner(columns=columns, offset=start, limit=count, scan_in_order=True).to_table()
 
 

@@ -47,6 +47,7 @@ def assert_as_a_full_run(lab: Lab, fresh: Lab) -> None:
             assert rows(lab, asset, table) == rows(fresh, asset, table), (asset, table)
         ours, theirs = lab.record(asset), fresh.record(asset)
         assert ours.content_version == theirs.content_version, asset
+        assert ours.counts == theirs.counts, asset
         assert {name: ours.tables[name].content for name in tables} == {n: theirs.tables[n].content for n in tables}
 
 

@@ -75,6 +75,8 @@ def assert_as_a_full_run(lab: Lab, fresh: Lab, declared: Corpus) -> None:
     for name in ("documents_in", "kept", "dropped", "edges", "comparisons_left_out"):
         assert ours.metrics[name] == theirs.metrics[name], name
     assert ours.checks == theirs.checks
+    assert ours.counts == theirs.counts
+    assert ours.markdown["lost by source"] == theirs.markdown["lost by source"]
     ids = lab.table("notes/raw", "ledger", ["doc_id"])["doc_id"]
     assert lab.table("notes/deduplicated", "decisions", ["doc_id"])["doc_id"].to_pylist() == ids.to_pylist()
 

@@ -6,18 +6,16 @@ import sys
 import pyarrow as pa
 import pytest
 
+from headwater.assets.curation.counting import Loss, lost_by_source
 from headwater.assets.deduplication.options import DeduplicationOptions, MinHashOptions
-from headwater.assets.deduplication.summary import example_pair, lost_share_by_source, sources_over_limit
+from headwater.assets.deduplication.summary import example_pair, sources_over_limit
 from headwater.assets.schemas import EDGES
 
 
 def test_a_source_that_loses_too_much_is_reported():
-    kept = pa.chunked_array([[False, False, True], [False, True, True]])
-    lost = lost_share_by_source(kept, pa.chunked_array([["web", "web", "web", "code", "code", "code"]]))
-    assert lost.to_pylist() == [
-        {"source": "code", "documents": 3, "dropped": 1, "share": pytest.approx(1 / 3)},
-        {"source": "web", "documents": 3, "dropped": 2, "share": pytest.approx(2 / 3)},
-    ]
+    lost = lost_by_source({"web": {"exact": 1, "near": 1, "": 1}, "code": {"near": 1, "": 2}})
+    assert lost == [Loss("code", 3, 1), Loss("web", 3, 2)]
+    assert [loss.share for loss in lost] == [pytest.approx(1 / 3), pytest.approx(2 / 3)]
     assert sources_over_limit(lost, DeduplicationOptions()) == [
         "web lost 2 of 3 documents (67%), more than max_lost_share allows (50%)"
     ]
