@@ -19,7 +19,7 @@ from headwater.assets.corpus.view import Table, behind
 from headwater.assets.storage.changes import staying
 from headwater.assets.storage.content import row_hashes
 from headwater.assets.storage.records import Record
-from headwater.assets.storage.tables import Positions, read_table, take_positions
+from headwater.assets.storage.tables import Positions, read_flags, take_positions
 
 Mask = npt.NDArray[np.bool_]
 
@@ -83,10 +83,10 @@ def _version(context: StageContext, record: Record) -> _Version:
     raw, signals = stages[-1], next(found for found in stages if found.asset.endswith("/signals"))
     annotated = [found for found in reversed(stages) if "annotations" in found.tables]
     ledger = context.table_url(raw, "ledger")
-    readable = read_table(*ledger, columns=["kept"])["kept"].to_numpy()
+    readable = read_flags(*ledger)
     kept = readable
     if record.asset != signals.asset:
-        kept = readable & read_table(*context.table_url(record, "decisions"), columns=["kept"])["kept"].to_numpy()
+        kept = readable & read_flags(*context.table_url(record, "decisions"))
     annotations = tuple(context.table_url(found, "annotations") for found in annotated)
     said = tuple(found.tables["annotations"].content for found in annotated)
     return _Version(raw, signals, ledger, context.table_url(signals, "documents"), readable, kept, annotations, said)

@@ -16,7 +16,7 @@ from headwater.assets.context import Rebuild, StageContext
 from headwater.assets.corpus.annotations import all_annotated, annotated_rows, with_annotated_meta
 from headwater.assets.storage.changes import Changes
 from headwater.assets.storage.records import Record
-from headwater.assets.storage.tables import read_table, take_rows
+from headwater.assets.storage.tables import read_flags, read_table, take_rows
 
 Table = tuple[str, int]  # location and version
 
@@ -107,7 +107,7 @@ def raw_changes(context: StageContext, older: Record, newer: Record) -> RawChang
     """
     ledger = context.changes_between(older, newer, "ledger")
     documents = context.changes_between(older, newer, "documents")
-    readable = read_table(*context.table_url(older, "ledger"), columns=["kept"])["kept"].to_numpy()
+    readable = read_flags(*context.table_url(older, "ledger"))
     gone = (np.cumsum(readable) - 1)[ledger.removed[readable[ledger.removed]]]
     if not np.array_equal(gone, documents.removed):
         raise Rebuild(f"{newer.asset} says something else of documents whose text stayed")
@@ -167,7 +167,7 @@ def kept_ledger(view: CorpusView, columns: list[str]) -> pa.Table:
         ledger = with_annotated_meta(ledger, all_annotated(view.annotations, ledger.num_rows))
     mask = ledger["kept"].to_numpy()
     if view.decisions is not None:
-        mask = mask & read_table(*view.decisions, columns=["kept"])["kept"].to_numpy()
+        mask = mask & read_flags(*view.decisions)
     return ledger.select(["doc_id", *columns]).filter(pa.array(mask))
 
 

@@ -4,12 +4,13 @@ A refresh takes off what was decided of rows that went or are decided otherwise,
 telling the counts costs what changed. They stand in the record (`Record.counts`).
 """
 
-from collections.abc import Mapping
+from collections import Counter
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headwater.assets.counts import added
 from headwater.assets.storage.records import Counts, Record
 from headwater.assets.storage.tables import Positions, take_positions, take_rows
 
@@ -58,19 +59,13 @@ def _counted(rules: pa.ChunkedArray) -> dict[str, int]:
     return dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))
 
 
-def carried(counts: Mapping[str, Mapping[str, int]], changed: Recounted, stage: str) -> Counts:
+def carried(counts: Counts, changed: Recounted, stage: str) -> Counts:
     """The counts after some decisions gave way to others."""
-    result = {source: dict(rules) for source, rules in counts.items()}
-    for parts, sign in ((changed.gone, -1), (changed.come, 1)):
+    result = dict(counts)
+    for parts, sign in ((changed.come, 1), (changed.gone, -1)):
         for decisions, sources in parts:
-            for source, rules in count_decisions(decisions, stage, sources).items():
-                _add(result.setdefault(source, {}), rules, sign)
-    return {source: left for source, rules in result.items() if (left := {r: n for r, n in rules.items() if n})}
-
-
-def _add(counts: dict[str, int], more: Mapping[str, int], sign: int) -> None:
-    for rule, count in more.items():
-        counts[rule] = counts.get(rule, 0) + sign * count
+            result = added(result, count_decisions(decisions, stage, sources), sign)
+    return result
 
 
 def changed_rows(url: str, before: Record, version: int, removed: Positions) -> Recounted:
@@ -90,9 +85,9 @@ def decision_metrics(counts: Counts) -> dict[str, Any]:
 
 def drop_reasons(counts: Counts) -> list[tuple[str, int]]:
     """(rule, documents) that a stage dropped, most frequent first."""
-    reasons: dict[str, int] = {}
+    reasons: Counter[str] = Counter()
     for rules in counts.values():
-        _add(reasons, {rule: count for rule, count in rules.items() if rule != KEPT}, 1)
+        reasons.update({rule: count for rule, count in rules.items() if rule != KEPT})
     return sorted(reasons.items(), key=lambda reason: (-reason[1], reason[0]))
 
 

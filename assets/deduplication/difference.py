@@ -21,7 +21,7 @@ from headwater.assets.deduplication.ids import rows_by_id
 from headwater.assets.deduplication.neighbourhood import without
 from headwater.assets.storage.changes import Changes, changes_by_files, staying
 from headwater.assets.storage.records import Record
-from headwater.assets.storage.tables import Positions, read_table, take_rows
+from headwater.assets.storage.tables import Positions, read_flags, read_table, take_rows
 
 LEDGER_COLUMNS = ["doc_id", "source", "split", "date"]
 
@@ -95,9 +95,11 @@ def _read(context: StageContext, curated: Record, first: int = 0) -> Reaching:
     view, chunks = open_corpus(context, curated)
     raw, decisions = raw_of(context, curated), context.table_url(curated, "decisions")
     count = raw.rows("ledger") - first
-    rows = take_rows(*view.ledger, first, count, [*LEDGER_COLUMNS, "kept"])
-    kept = take_rows(*decisions, first, count, ["kept"])["kept"].to_numpy()
-    ledger, readable = rows.drop_columns("kept").combine_chunks(), rows["kept"].to_numpy()
+    ledger = take_rows(*view.ledger, first, count, LEDGER_COLUMNS).combine_chunks()
+    if first == 0:
+        readable, kept = read_flags(*view.ledger), read_flags(*decisions)
+    else:
+        readable, kept = (take_rows(*of, first, count, ["kept"])["kept"].to_numpy() for of in (view.ledger, decisions))
     return Reaching(raw, view, chunks, ledger, readable, decisions, kept)
 
 

@@ -5,6 +5,8 @@ document) is something to be told about. The measure at the fit is taken on trai
 their ids picks, at most `MEASURED_MEGABYTES` of them.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,7 +17,7 @@ from headwater.assets.corpus.view import open_corpus
 from headwater.assets.fitting.byte_level_bpe import draw_sample
 from headwater.assets.fitting.options import ByteLevelBpeOptions
 from headwater.assets.fitting.tokenizers import FittedTokenizer
-from headwater.assets.storage.records import CheckRecord, Record
+from headwater.assets.storage.records import CheckRecord, Counts, Record
 from headwater.assets.storage.tables import read_table
 from headwater.assets.tokenization.encoding import token_count
 
@@ -48,21 +50,21 @@ def _sample(context: StageContext, options: ByteLevelBpeOptions) -> pa.ChunkedAr
     return pc.utf8_slice_codeunits(texts, 0, int(options.document_megabytes * 1e6))
 
 
-def drift_check(tokenizer: Record, spans: pa.Table, added: pa.Table, most: float) -> CheckRecord:
+def drift_check(tokenizer: Record, present: Counts, added: Counts, most: float) -> CheckRecord:
     """Compares bytes per token, of all training documents and of the ones just added, with the time of the fit.
 
     Only the corpus that the tokenizer was fitted on is judged: another one differs by its nature, not by drift.
 
     Args:
         tokenizer: record of the tokenizer, with what was measured at its fit.
-        spans: all present spans.
-        added: the spans of this refresh; all of them in a full run.
+        present: documents, tokens and bytes of each stream.
+        added: those of this refresh alone; the same in a full run.
         most: the loss of bytes per token, as a share, that passes.
     """
     corpus = tokenizer.identity.options["_inputs"]["corpus"].split("/")[0]
     then = tokenizer.metrics.get("bytes_per_token")
-    whole, whole_bytes = _density(spans, f"{corpus}-train")
-    new, new_bytes = _density(added, f"{corpus}-train")
+    whole, whole_bytes = _density(present.get(f"{corpus}-train", {}))
+    new, new_bytes = _density(added.get(f"{corpus}-train", {}))
     if then is None or whole is None:
         return _check(True, f"{corpus}, on which the tokenizer was fitted, has no training documents here.", {})
     judged = [whole] if whole_bytes >= LEAST_BYTES else []
@@ -75,11 +77,10 @@ def drift_check(tokenizer: Record, spans: pa.Table, added: pa.Table, most: float
     return _check(loss <= most, description, figures)
 
 
-def _density(spans: pa.Table, stream: str) -> tuple[float | None, int]:
+def _density(stream: Mapping[str, int]) -> tuple[float | None, int]:
     """Bytes per token of a stream's documents, and their bytes."""
-    own = spans.select(["bytes", "length"]).filter(pc.equal(spans["stream"], stream))
-    size, tokens = (int(pc.sum(own[name]).as_py() or 0) for name in ("bytes", "length"))
-    return bytes_per_token(size, tokens - own.num_rows), size
+    documents, tokens, size = (stream.get(name, 0) for name in ("documents", "tokens", "bytes"))
+    return bytes_per_token(size, tokens - documents), size
 
 
 def _check(passed: bool, description: str, metadata: dict[str, float | int | None]) -> CheckRecord:

@@ -26,9 +26,10 @@ from headwater.assets.storage.content import ContentSum, content_of, hashed_colu
 
 FORMAT: Literal["2.1"] = "2.1"  # Lance's file format; stable row ids can only be chosen when a table is created
 
-_REMEMBERED_ROWS = 2_000_000  # of tables whose row ids are remembered, 8 bytes each
+_REMEMBERED_ROWS = 2_000_000  # of tables whose row ids and flags are remembered, 9 bytes each
 
 Positions = npt.NDArray[np.int64]  # of rows within a version, in table order
+Flags = npt.NDArray[np.bool_]  # one for each row of a version, in table order
 
 # What Lance keeps of all tables read in this process, over the life of any of them: footers of data files, indexes.
 _session = lance.Session(metadata_cache_size_bytes=256 << 20, index_cache_size_bytes=1 << 30)
@@ -91,6 +92,29 @@ def content_at(url: str, version: int, positions: Positions) -> ContentSum:
     if len(positions) == 0:
         return ContentSum()
     return content_of(take_positions(url, version, positions, hashed_columns(open_table(url, version).schema)))
+
+
+def read_flags(url: str, version: int, column: str = "kept") -> Flags:
+    """A column of a version that says yes or no of every row, not to be written to.
+
+    Several stages of a run ask which rows are kept, so that those asked for last are remembered.
+    """
+    manifest = manifest_of(url, version)
+    if manifest is None or open_table(url, version).count_rows() > _REMEMBERED_ROWS:
+        return _flags(url, version, column)
+    return _known_flags(url, version, column, manifest)
+
+
+def _flags(url: str, version: int, column: str) -> Flags:
+    flags = read_table(url, version, [column])[column].to_numpy()
+    flags.flags.writeable = False
+    return flags
+
+
+@lru_cache(maxsize=8)
+def _known_flags(url: str, version: int, column: str, manifest: tuple[int, ...]) -> Flags:
+    """The same again."""
+    return _flags(url, version, column)
 
 
 def take_positions(url: str, version: int, positions: Positions, columns: list[str] | None = None) -> pa.Table:

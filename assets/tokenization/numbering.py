@@ -25,10 +25,10 @@ HOLES = pa.schema(
 
 def stream_end(stream: str, spans: pa.Table, holes: pa.Table) -> int:
     """The token after the last one that ever stood in a stream."""
-    stops = []
+    stops = [0]
     for table in (spans, holes):
-        own = table.filter(pc.equal(table["stream"], stream))
-        stops.append(pc.max(pc.add(own["start"], own["length"])).as_py() or 0)
+        own = pc.equal(table["stream"], stream)
+        stops.append(pc.max(pc.add(table["start"].filter(own), table["length"].filter(own))).as_py() or 0)
     return max(stops)
 
 

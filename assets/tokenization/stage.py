@@ -17,23 +17,24 @@ import pyarrow.compute as pc
 from headwater.assets.context import Rebuild, StageContext
 from headwater.assets.corpus.difference import KeptDifference, kept_difference, take
 from headwater.assets.corpus.view import CorpusView, Rows, open_corpus
-from headwater.assets.fitting.drift import drift_check
+from headwater.assets.counts import added as counts_added
 from headwater.assets.fitting.stage import open_tokenizer
 from headwater.assets.fitting.tokenizers import FittedTokenizer
-from headwater.assets.markdown import markdown_table
 from headwater.assets.schemas import SPANS
 from headwater.assets.sharding.declaration import TokensOptions
 from headwater.assets.stages import Outcome
 from headwater.assets.storage.content import digest_of
-from headwater.assets.storage.records import CheckRecord, TableRecord
-from headwater.assets.storage.tables import Positions, read_table, take_rows
+from headwater.assets.storage.records import Counts, TableRecord
+from headwater.assets.storage.tables import Positions, read_table, take_positions, take_rows
+from headwater.assets.tokenization.description import count_streams, describe_tokens
 from headwater.assets.tokenization.encoding import encode_batch, tokens_schema
 from headwater.assets.tokenization.numbering import HOLES, holes_left, next_start, rows_in_stream, stream_end
 from headwater.assets.tokenization.spans import assign_spans
 
 SPLITS = ("train", "held_out")
 _SPAN_COLUMNS = ["doc_id", "count", "bytes", "source"]
-_COUNTED = ["stream", "length", "bytes"]  # of the spans, on the asset's page
+_PLACED = ["stream", "start", "length", "doc_id"]  # of all earlier spans, to go on from
+_COUNTED = ["stream", "length", "bytes"]
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,8 @@ def _numbered_anew(
     context: StageContext,
     tables: dict[str, TableRecord],
     tokenizer: FittedTokenizer,
-    added: pa.Table | None = None,
-    removed: tuple[int, int] = (0, 0),
+    added: Counts | None = None,
+    removed: Counts | None = None,
 ) -> Outcome:
     """The outcome with all documents close together and no holes."""
     spans = _concatenated([_spans(context, name, tables[name]) for name in tables])
@@ -107,9 +108,9 @@ def _numbered_anew(
     if context.base is not None and context.base.tables["spans"].content == written["spans"].content:
         numbering = context.base.metrics["numbering"]  # every document stands where it stood
     written["holes"] = context.write_table("holes", HOLES.empty_table())
-    outcome = Outcome(tables=written)
-    _describe(context, outcome, spans, spans if added is None else added, tokenizer)
-    outcome.metrics |= {"numbering": numbering, "hole_tokens": 0} | _difference_metrics(added, removed, spans)
+    outcome = Outcome(tables=written, counts=count_streams(spans))
+    describe_tokens(context, outcome, outcome.counts if added is None else added, removed or {}, tokenizer)
+    outcome.metrics |= {"numbering": numbering, "hole_tokens": 0}
     return outcome
 
 
@@ -118,9 +119,10 @@ def _refresh(context: StageContext, tokenizer: FittedTokenizer) -> Outcome:
     assert context.base is not None
     options: TokensOptions = context.stage.options  # type: ignore[assignment]
     found = {name: _difference(context, name) for name in options.corpora}
-    spans = read_table(*context.table_url(context.base, "spans"), columns=[*_COUNTED, "start", "doc_id"])
+    stored = context.table_url(context.base, "spans")
+    spans = read_table(*stored, columns=_PLACED)
     gone = _gone(spans, found)
-    removed = (int(gone.sum()), int(spans["length"].to_numpy()[gone].sum()))
+    removed = count_streams(take_positions(*stored, np.flatnonzero(gone), _COUNTED))
     tasks, covers = _chosen_tasks(context, found, tokenizer)
     streams = _streams(options)
     keeping = {name: rows_in_stream(name, spans, gone) for name in streams}
@@ -135,25 +137,24 @@ def _refresh(context: StageContext, tokenizer: FittedTokenizer) -> Outcome:
         keeping=keeping,
     )
     holes = read_table(*context.table_url(context.base, "holes"))
-    added = _appended(context, tables, keeping, spans, holes)
+    appended = _appended(context, tables, keeping, spans, holes)
+    added = count_streams(appended)
     if context.base.metrics["repack"] != options.repack:
         return _numbered_anew(context, tables, tokenizer, added, removed)
     left = holes_left(spans, gone, context.identity)
     nothing = np.empty(0, dtype=np.int64)
     outcome = Outcome(
         tables={
-            "spans": context.update_table("spans", np.flatnonzero(gone), added),
+            "spans": context.update_table("spans", np.flatnonzero(gone), appended),
             **tables,
             "holes": context.update_table("holes", nothing, left),
         }
     )
-    present = pa.concat_tables(
-        [table.select(_COUNTED) for table in (spans.select(_COUNTED).filter(pa.array(~gone)), added)]
-    )
-    _describe(context, outcome, present, added, tokenizer)
+    before = context.base.counts or count_streams(read_table(*stored, columns=_COUNTED))
+    outcome.counts = counts_added(counts_added(before, added), removed, -1)
+    describe_tokens(context, outcome, added, removed, tokenizer)
     hole_tokens = sum(int(pc.sum(table["length"]).as_py() or 0) for table in (holes, left))
-    numbering = {"numbering": context.base.metrics["numbering"], "hole_tokens": hole_tokens}
-    outcome.metrics |= numbering | _difference_metrics(added, removed, present)
+    outcome.metrics |= {"numbering": context.base.metrics["numbering"], "hole_tokens": hole_tokens}
     return outcome
 
 
@@ -248,46 +249,3 @@ def _spans(context: StageContext, stream: str, record: TableRecord, start: int =
 
 def _concatenated(parts: list[pa.Table]) -> pa.Table:
     return pa.concat_tables([SPANS.empty_table(), *parts]).combine_chunks()
-
-
-def _difference_metrics(added: pa.Table | None, removed: tuple[int, int], present: pa.Table) -> dict[str, int]:
-    """What this run encoded and took away, in documents and tokens; a full run encodes all."""
-    new = present if added is None else added
-    tokens = int(pc.sum(new["length"]).as_py() or 0)
-    return {
-        "documents_encoded": new.num_rows,
-        "documents_removed": removed[0],
-        "tokens_added": tokens,
-        "tokens_removed": removed[1],
-    }
-
-
-def _describe(
-    context: StageContext, outcome: Outcome, spans: pa.Table, added: pa.Table, tokenizer: FittedTokenizer
-) -> None:
-    options: TokensOptions = context.stage.options  # type: ignore[assignment]
-    sums = spans.group_by("stream").aggregate([("length", "sum"), ("bytes", "sum"), ("length", "count")])
-    columns = ("stream", "length_count", "length_sum", "bytes_sum")
-    rows = list(zip(*(sums.sort_by("stream")[c].to_pylist() for c in columns), strict=True))
-    outcome.markdown["streams"] = markdown_table(
-        ["stream", "documents", "tokens", "MB", "bytes per token"],
-        [[s, f"{n:,}", f"{t:,}", f"{b / 1e6:.2f}", f"{b / max(t - n, 1):.3f}"] for s, n, t, b in rows],
-    )
-    tokens = sum(row[2] for row in rows)
-    text_tokens = tokens - sum(row[1] for row in rows)
-    train = sum(row[2] for row in rows if row[0].endswith("-train"))
-    outcome.metrics = {
-        "documents": spans.num_rows,
-        "tokens": tokens,
-        "training_tokens": train,
-        "held_out_tokens": tokens - train,
-        "bytes_per_token": round(sum(row[3] for row in rows) / max(text_tokens, 1), 4),
-        "vocabulary_size": tokenizer.vocabulary_size,
-        "repack": options.repack,
-    }
-    outcome.checks = [
-        CheckRecord(
-            name="has_training_tokens", passed=train > 0, blocking=True, description=f"{train:,} tokens to train on."
-        ),
-        drift_check(context.inputs["tokenizer"], spans, added, options.tokenizer_drift),
-    ]
