@@ -66,7 +66,7 @@ def _carry_over(outcome: Outcome, base: Record, now: Reaching, result: Result, r
     arrived = result.figures["documents_signed"]
     gone = base.tables["signatures"].rows + arrived - result.tables["signatures"].rows
     changes = base.metrics[_CHANGES] + arrived + gone
-    if changes > renew_after * len(now.documents):
+    if changes > renew_after * np.count_nonzero(now.kept):
         return False
     outcome.metrics |= {name: value for name, value in base.metrics.items() if name.startswith(_PREFIX)}
     outcome.metrics[_CHANGES] = changes
