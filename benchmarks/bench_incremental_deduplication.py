@@ -19,11 +19,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from common import Peer, Result, measured, run_apart, work, write_section
 
+from headwater.assets.arrow_rows import without
 from headwater.assets.deduplication.bands import bands_and_rows
 from headwater.assets.deduplication.candidates import arrange, candidate_pairs, exact_groups
 from headwater.assets.deduplication.incremental import plan_refresh
 from headwater.assets.deduplication.index import signature_schema
-from headwater.assets.deduplication.neighbourhood import decide_again, touched_documents, without
+from headwater.assets.deduplication.neighbourhood import decide_again, touched_documents
 from headwater.assets.deduplication.options import DeduplicationOptions
 from headwater.assets.deduplication.order import document_order
 from headwater.assets.deduplication.population import Documents

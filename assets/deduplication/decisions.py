@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headwater.assets.arrow_rows import rows_at, without
 from headwater.assets.context import StageContext
 from headwater.assets.curation.counting import TOLD, Recounted, carried, count_decisions
 from headwater.assets.curation.stage import LEDGER
 from headwater.assets.deduplication.difference import Difference, Reaching, equal
-from headwater.assets.deduplication.neighbourhood import overlaid, without
+from headwater.assets.deduplication.neighbourhood import overlaid
 from headwater.assets.schemas import DECISIONS
 from headwater.assets.storage.changes import staying
 from headwater.assets.storage.records import Counts, Record, TableRecord
@@ -36,9 +37,9 @@ def follow_decisions(
     if not now.alike or now.before is None or not base.counts:
         return record, count_all(context, now, record), len(revision.places)
     gone = take_positions(context.place.table("decisions"), base.tables["decisions"].version, found.removed, TOLD)
-    sources = now.ledger["source"]
-    moved, behind = sources.take(pa.array(revision.places)), sources.slice(found.stayed)
-    left = now.before.ledger["source"].take(pa.array(found.removed))
+    sources = now.ledger.select(["source"])
+    moved, behind = rows_at(sources, revision.places)["source"], sources["source"].slice(found.stayed)
+    left = rows_at(now.before.ledger.select(["source"]), found.removed)["source"]
     changed = Recounted([(gone, left), (old, moved)], [(revision.rows, moved), (new, behind)])
     return record, carried(base.counts, changed, _STAGE), len(revision.places)
 

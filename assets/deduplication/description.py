@@ -2,11 +2,11 @@
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from headwater.assets.curation.counting import decision_metrics, drop_reasons, lost_by_source
 from headwater.assets.deduplication.bands import bands_and_rows, curve_axis, s_curve_points
 from headwater.assets.deduplication.difference import Reaching
+from headwater.assets.deduplication.ids import rows_by_id
 from headwater.assets.deduplication.options import DeduplicationOptions
 from headwater.assets.deduplication.refreshing import Result
 from headwater.assets.deduplication.summary import example_pair, sources_over_limit, telling_edge
@@ -75,6 +75,6 @@ def _show_example(outcome: Outcome, now: Reaching, edges: pa.Table) -> None:
 
 def _uris(now: Reaching, edges: pa.Table) -> dict[str, str]:
     ids = pa.array([*edges["doc_id"].to_pylist(), *edges["other_id"].to_pylist()], pa.string())
-    places = np.flatnonzero(pc.is_in(now.ledger["doc_id"], value_set=ids))
+    places = np.unique(rows_by_id(pa.chunked_array([ids]), now.ledger["doc_id"]))
     rows = take_positions(*now.view.ledger, places, ["doc_id", "uri"])
     return dict(zip(rows["doc_id"].to_pylist(), rows["uri"].to_pylist(), strict=True))

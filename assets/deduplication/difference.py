@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headwater.assets.arrow_rows import without
 from headwater.assets.context import Rebuild, StageContext, StageError
 from headwater.assets.corpus.view import CorpusView, Rows, Table, open_corpus, raw_of
 from headwater.assets.deduplication.buckets import Flags
 from headwater.assets.deduplication.ids import rows_by_id
-from headwater.assets.deduplication.neighbourhood import without
 from headwater.assets.storage.changes import Changes, changes_by_files, staying
 from headwater.assets.storage.records import Record
 from headwater.assets.storage.tables import Positions, read_flags, read_table, take_rows
@@ -95,7 +95,7 @@ def _read(context: StageContext, curated: Record, first: int = 0) -> Reaching:
     view, chunks = open_corpus(context, curated)
     raw, decisions = raw_of(context, curated), context.table_url(curated, "decisions")
     count = raw.rows("ledger") - first
-    ledger = take_rows(*view.ledger, first, count, LEDGER_COLUMNS).combine_chunks()
+    ledger = take_rows(*view.ledger, first, count, LEDGER_COLUMNS)
     if first == 0:
         readable, kept = read_flags(*view.ledger), read_flags(*decisions)
     else:

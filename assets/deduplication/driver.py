@@ -6,12 +6,13 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headwater.assets.arrow_rows import without
 from headwater.assets.deduplication.candidates import arrange, candidate_pairs, exact_edges, exact_groups
 from headwater.assets.deduplication.decide import decide
 from headwater.assets.deduplication.decontamination import contaminated
 from headwater.assets.deduplication.fit import Fit, fit_documents, fit_of
 from headwater.assets.deduplication.incremental import plan_refresh
-from headwater.assets.deduplication.neighbourhood import decide_again, overlaid, touched_documents, without
+from headwater.assets.deduplication.neighbourhood import decide_again, overlaid, touched_documents
 from headwater.assets.deduplication.normalise import Rows
 from headwater.assets.deduplication.options import DeduplicationOptions
 from headwater.assets.deduplication.passages import compute_passages, passages_of

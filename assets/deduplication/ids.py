@@ -23,15 +23,18 @@ def rows_by_id(ids: pa.ChunkedArray, doc_ids: pa.Array | pa.ChunkedArray, chosen
     encoded = ids.combine_chunks().cast(doc_ids.type).dictionary_encode()
     heads = _heads(encoded.dictionary)
     keys = None if heads is None or len(doc_ids) < _FEW else KeySet(heads)
-    rows, first = np.full(len(encoded.dictionary), -1, dtype=np.int64), 0
+    found, parts, first = [np.empty(0, dtype=np.int64)], [encoded.dictionary.slice(0, 0)], 0
     for chunk in doc_ids.chunks if isinstance(doc_ids, pa.ChunkedArray) else [doc_ids]:
         near = _near(chunk, keys)
         if chosen is not None:
             near = near[chosen[first + near]]
-        places = pc.index_in(chunk.take(pa.array(near)), value_set=encoded.dictionary)
-        there = np.flatnonzero(pc.is_valid(places).to_numpy(zero_copy_only=False))
-        rows[places.take(pa.array(there)).to_numpy()] = first + near[there]
+        found.append(first + near)
+        parts.append(chunk.take(pa.array(near)))
         first += len(chunk)
+    places = pc.index_in(pa.concat_arrays(parts), value_set=encoded.dictionary)
+    there = pc.is_valid(places).to_numpy(zero_copy_only=False)
+    rows = np.full(len(encoded.dictionary), -1, dtype=np.int64)
+    rows[places.drop_null().to_numpy()] = np.concatenate(found)[there]
     return rows[encoded.indices.to_numpy()]
 
 

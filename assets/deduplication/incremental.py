@@ -5,11 +5,11 @@ evidence stays valid whichever copy stands for its group. Whether they are compa
 and a bucket changes only if a group in it came, went or got another root (the earliest copy). And decisions depend on
 nothing outside a connected part of the graph of edges (see `neighbourhood`).
 
-So a refresh (1) finds the groups whose root changes, through the exact keys of what came and went; (2) gathers the
-members of their buckets, one pass over each band's keys, and compares each bucket as it was with what it is; (3) hands
-the pairs that were never compared to the verifier, and keeps, renames or withdraws the edges that are there. An edge
-between unchanged groups can be lost only when one of them is no longer among the earliest of a crowded bucket; it is
-then looked for in all the buckets that both share (`still_candidates`).
+So a refresh (1) gathers the documents that have a key with something that came or went, in one pass over the index
+(`nearby`); (2) finds among them the groups whose root changes, and compares each of their buckets as it was with what
+it is; (3) hands the pairs that were never compared to the verifier, and keeps, renames or withdraws the edges that are
+there. An edge between unchanged groups can be lost only when one of them is no longer among the earliest of a crowded
+bucket; it is then looked for in all the buckets that both share (`still_candidates`).
 """
 
 from typing import NamedTuple
@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from headwater.assets.deduplication.buckets import Difference, Flags, compare_buckets
 from headwater.assets.deduplication.candidates import PAIRS, copy_edges
 from headwater.assets.deduplication.index import among, band_columns, distinct
+from headwater.assets.deduplication.nearby import nearby
 from headwater.assets.deduplication.normalise import Rows
 from headwater.assets.deduplication.options import DeduplicationOptions, Near, RareWordsOptions
 from headwater.assets.deduplication.population import Documents, Groups, Population
@@ -56,13 +57,17 @@ def plan_refresh(
     among both `gone` and `arrived`. The earlier edges without `removed`, with `added` and with what the verifier
     accepts of `pairs`, are the edges of a full run, in another order.
     """
-    everyone = Population(earlier, gone, arrived, options, source_rank)
+    near, gone_of_near = nearby(earlier, gone, arrived, options)
+    everyone = Population(near, gone_of_near, arrived, options, source_rank)
+    whole = Population(earlier, gone, arrived, options, source_rank)
     touched = everyone.groups(everyone.same_text())
     removed, added = _exact(everyone, touched, edges)
     if options.near is None:
         return Plan(PAIRS.empty_table(), removed, added, 0)
-    near = _near(everyone, touched, edges, options.near)
-    return Plan(near.pairs, np.union1d(removed, near.removed), pa.concat_tables([added, near.added]), near.left_out)
+    by_band = _near(everyone, whole, touched, edges, options.near)
+    return by_band._replace(
+        removed=np.union1d(removed, by_band.removed), added=pa.concat_tables([added, by_band.added])
+    )
 
 
 def _exact(everyone: Population, touched: Groups, edges: pa.Table) -> tuple[Rows, pa.Table]:
@@ -78,7 +83,7 @@ def _exact(everyone: Population, touched: Groups, edges: pa.Table) -> tuple[Rows
     return np.flatnonzero(removed), added
 
 
-def _near(everyone: Population, touched: Groups, edges: pa.Table, options: Near) -> Plan:
+def _near(everyone: Population, whole: Population, touched: Groups, edges: pa.Table, options: Near) -> Plan:
     moving = everyone.moving
     moving = moving[touched.changed[touched.of(moving)] & (everyone.shingles(moving) > 0)]
     if len(moving) == 0:
@@ -91,7 +96,7 @@ def _near(everyone: Population, touched: Groups, edges: pa.Table, options: Near)
     found = _compare(groups, buckets, options.bucket_width)
     near = _near_edges(everyone, groups, edges)
     fresh = found.gained[~(among(found.gained, found.known) | among(found.gained, distinct(near.codes)))]
-    lost = _lost(everyone, near, edges, found.leaving, options)
+    lost = _lost(whole, near, edges, found.leaving, options)
     again = near.released & (among(near.codes, found.gained) | among(near.codes, found.known))
     renamed = _renamed(everyone, groups, edges.take(pa.array(near.rows[again])), near.codes[again])
     removed = np.union1d(near.rows[near.released], lost)
@@ -140,16 +145,16 @@ def _near_edges(everyone: Population, groups: Groups, edges: pa.Table) -> _NearE
     return _NearEdges(rows, one, two, codes, changed[one] | changed[two])
 
 
-def _lost(everyone: Population, near: _NearEdges, edges: pa.Table, leaving: Rows, options: Near) -> Rows:
-    """Rows of the edges between unchanged groups that are no candidates any more."""
+def _lost(whole: Population, near: _NearEdges, edges: pa.Table, leaving: Rows, options: Near) -> Rows:
+    """Rows of the edges between unchanged groups that are no candidates any more; either end may be any document."""
     doubtful = near.rows[~near.released & (among(near.one, leaving) | among(near.two, leaving))]
     if len(doubtful) == 0:
         return doubtful
     ends = [edges[name].take(pa.array(doubtful)).combine_chunks() for name in ("doc_id", "other_id")]
     ids = pc.unique(pa.chunked_array(ends))
-    row_of = everyone.earlier.members_of(ids)
+    row_of = whole.earlier.members_of(ids)
     one, two = (row_of[pc.index_in(end, value_set=ids).to_numpy()] for end in ends)
-    return doubtful[~still_candidates(everyone, one, two, options)]
+    return doubtful[~still_candidates(whole, one, two, options)]
 
 
 def _renamed(everyone: Population, groups: Groups, edges: pa.Table, codes: Rows) -> pa.Table:

@@ -5,6 +5,7 @@ is not needed any more. Who looks for candidates asks for one column at a time, 
 documents, never all bands. A `pyarrow.Table` is an index as it is; `stored.StoredIndex` reads one from the store.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +24,28 @@ class Index(Protocol):
     def column(self, name: str) -> pa.ChunkedArray:
         """One column, in the order of the rows."""
         ...
+
+
+class LargeIndex(Index, Protocol):
+    """An index that is better read in pieces, as nobody should hold all of it."""
+
+    def batches(self, names: list[str]) -> Iterator[pa.RecordBatch]:
+        """Columns, some rows at a time, in the order of the rows."""
+        ...
+
+    def rows(self, names: list[str], places: Rows) -> pa.Table:
+        """Columns of the rows at some places."""
+        ...
+
+
+def batches_of(index: Index, names: list[str]) -> Iterator[pa.RecordBatch]:
+    """Columns of an index, some rows at a time, in the order of the rows."""
+    return index.select(names).to_batches() if isinstance(index, pa.Table) else index.batches(names)  # type: ignore[attr-defined]
+
+
+def rows_of(index: Index, names: list[str], places: Rows) -> pa.Table:
+    """Columns of the rows of an index at some places."""
+    return index.select(names).take(pa.array(places)) if isinstance(index, pa.Table) else index.rows(names, places)  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headwater.assets.arrow_rows import rows_at
 from headwater.assets.deduplication.buckets import Flags
 from headwater.assets.deduplication.decide import decide
 from headwater.assets.deduplication.ids import rows_by_id
@@ -57,15 +58,6 @@ def touched_documents(edges: pa.Table, removed: Rows, added: pa.Table, arrivals:
     return pc.unique(pa.chunked_array(chunks, type=pa.string()))
 
 
-def without(rows: pa.Table, removed: Rows) -> pa.Table:
-    """The rows at all other positions."""
-    if len(removed) == 0:
-        return rows
-    stays = np.ones(len(rows), dtype=np.bool_)
-    stays[removed] = False
-    return rows.filter(pa.array(stays))
-
-
 def overlaid(decisions: pa.Table, arrivals: int, rows: Rows, decided: pa.Table) -> pa.Table:
     """Decisions of the documents that stay and of those that arrive, `decided` at `rows`, the others as they were.
 
@@ -98,7 +90,7 @@ def decide_again(
     rows = rows[np.searchsorted(rows, 0) :]
     inside = edges.filter(pa.array(_is_in(edges["doc_id"], reached)))
     found = hits.filter(pa.array(_is_in(hits["doc_id"], reached))) if hits is not None else None
-    part = ledger.select(["doc_id", "split", "source", "date"]).take(pa.array(rows))
+    part = rows_at(ledger.select(["doc_id", "split", "source", "date"]), rows)
     return rows, decide(part, inside, options, source_rank, found)
 
 

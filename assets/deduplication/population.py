@@ -11,13 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from headwater.assets.arrow_rows import rows_at
 from headwater.assets.deduplication.buckets import ABSENT, Flags, KeySet
 from headwater.assets.deduplication.ids import rows_by_id
-from headwater.assets.deduplication.index import Index, exact_words, numbers
+from headwater.assets.deduplication.index import Index, exact_words, numbers, rows_of
 from headwater.assets.deduplication.normalise import Hashes, Rows
 from headwater.assets.deduplication.options import DeduplicationOptions
 from headwater.assets.deduplication.order import inverse, precedence
 
+_EXACT = "exact_key"
 _LEDGER = ("doc_id", "source", "date")
 
 
@@ -39,7 +41,7 @@ class Documents(NamedTuple):
     def said(self, members: Rows) -> pa.Table:
         """What the ledger says of some of them."""
         rows = members if self.rows is None else self.rows[members]
-        return self.ledger.select(_LEDGER).take(pa.array(rows))
+        return rows_at(self.ledger.select(_LEDGER), rows)
 
     def members_of(self, ids: pa.Array) -> Rows:
         """The numbers of the documents with these ids, which must be different; -1 where it is none of them."""
@@ -153,7 +155,7 @@ class Population:
 
     @cached_property
     def _exact(self) -> tuple[Hashes, Hashes]:
-        old, new = (documents.signatures.column("exact_key") for documents in (self.earlier, self.arrived))
+        old, new = (documents.signatures.column(_EXACT) for documents in (self.earlier, self.arrived))
         return exact_words(old), exact_words(new)
 
     @cached_property
@@ -187,7 +189,12 @@ class Population:
         """The group of each member, numbered from 0: documents with the same exact key."""
         if not self.options.exact.enabled or len(members) == 0:
             return np.arange(len(members))
-        return alike(self._pick(self._exact, members))
+        arrivals = self.is_arrival(members)
+        own = ((self.earlier, members[~arrivals]), (self.arrived, members[arrivals] - self.count))
+        keys = np.empty((len(members), 2), dtype=np.uint64)
+        for marks, (documents, rows) in zip((~arrivals, arrivals), own, strict=True):
+            keys[marks] = exact_words(rows_of(documents.signatures, [_EXACT], rows)[_EXACT])
+        return alike(keys)
 
 
 def alike(keys: Hashes) -> Rows:

@@ -10,17 +10,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headwater.assets.arrow_rows import rows_at, without
 from headwater.assets.context import Rebuild, StageContext
 from headwater.assets.corpus.view import Table
 from headwater.assets.deduplication.decide import decide
 from headwater.assets.deduplication.decisions import follow_decisions
 from headwater.assets.deduplication.difference import Difference, Reaching, difference
 from headwater.assets.deduplication.incremental import plan_refresh
-from headwater.assets.deduplication.neighbourhood import decide_again, touched_documents, without
+from headwater.assets.deduplication.neighbourhood import decide_again, touched_documents
 from headwater.assets.deduplication.options import DeduplicationOptions
 from headwater.assets.deduplication.population import Documents
 from headwater.assets.deduplication.repeats import repeats_of, write_repeated
-from headwater.assets.deduplication.stored import REFRESH_BYTES, StoredIndex
+from headwater.assets.deduplication.stored import StoredIndex
 from headwater.assets.deduplication.tasks import sign, verify
 from headwater.assets.storage.records import Counts, Record, TableRecord
 from headwater.assets.storage.tables import Positions, read_table, take_rows
@@ -103,7 +104,7 @@ def _indexed(context: StageContext, base: Record, before: Reaching, found: Diffe
 
     The index is in the order of the ledger, but for documents that curation once dropped and keeps by now.
     """
-    index = StoredIndex(context.place.table("signatures"), base.tables["signatures"].version, REFRESH_BYTES)
+    index = StoredIndex(context.place.table("signatures"), base.tables["signatures"].version, held_bytes=0)
     rows = np.flatnonzero(before.kept)
     if base.tables["signatures"].rows != len(rows):
         raise Rebuild("the index does not have the documents that the earlier run saw")
@@ -121,7 +122,7 @@ def _leaving(
     context: StageContext, base: Record, before: Reaching, found: Difference, gone: Positions
 ) -> dict[str, Positions]:
     """Which rows of the earlier tables of signatures and hits go."""
-    ids = before.ledger["doc_id"].filter(pa.array(found.gone)).combine_chunks()
+    ids = rows_at(before.ledger.select(["doc_id"]), np.flatnonzero(found.gone))["doc_id"].combine_chunks()
     hits = pc.is_in(_read(context, base, "hits")["doc_id"], value_set=ids).to_numpy()
     return {"signatures": gone, "hits": np.flatnonzero(hits)} | (
         {"passages": gone} if "passages" in base.tables else {}
@@ -136,4 +137,4 @@ def _arrivals(
     index = take_rows(
         context.place.table("signatures"), signed.version, stayed, signed.rows - stayed, list(signed.columns)
     )
-    return index, now.ledger.filter(pa.array(found.arrived))
+    return index, rows_at(now.ledger, np.flatnonzero(found.arrived))

@@ -1,15 +1,16 @@
 """The index where it lies in the store, read a few columns at a time."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 
-from headwater.assets.storage.tables import open_table
+from headwater.assets.storage.tables import Positions, open_table, take_positions
 
 HELD_BYTES = 128 << 20  # of columns that are read together: all bands of half a million documents
-REFRESH_BYTES = 256 << 20  # the same where little else is held: a refresh looks into every band twice
+_BATCH_ROWS = 1 << 14
 _VALUE_BYTES = 8  # of a band's key; the few other columns are not asked for together
 
 
@@ -37,6 +38,14 @@ class StoredIndex:
             read = self._table.to_table(columns=names[at : at + together])
             self._held.update(zip(read.column_names, read.columns, strict=True))
         return self._held[name]
+
+    def batches(self, names: list[str]) -> Iterator[pa.RecordBatch]:
+        """Columns, some rows at a time: few enough that the same memory serves again for the next ones."""
+        yield from self._table.scanner(columns=names, batch_size=_BATCH_ROWS, scan_in_order=True).to_batches()
+
+    def rows(self, names: list[str], places: Positions) -> pa.Table:
+        """Columns of the rows at some places (ascending)."""
+        return take_positions(self.url, self.version, places, names)
 
     @cached_property
     def _held(self) -> dict[str, pa.ChunkedArray]:

@@ -24,7 +24,7 @@ from headwater.assets.storage.tables import Positions
 
 @dataclass(frozen=True)
 class StreamSpans:
-    """Where the documents of one stream stand, ascending; row `i` is row `i` of the stream's token table.
+    """Where documents of one stream stand, ascending: those from a row of the stream's token table on.
 
     `doc_ids` is None where nobody asks which documents they are.
     """
@@ -32,6 +32,7 @@ class StreamSpans:
     starts: npt.NDArray[np.int64]
     lengths: npt.NDArray[np.int64]
     doc_ids: pa.ChunkedArray | None = None
+    first_row: int = 0
 
     @property
     def stops(self) -> npt.NDArray[np.int64]:

@@ -5,7 +5,7 @@ shards for what the streams gained.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +100,9 @@ def materialize_shards(context: StageContext) -> Outcome:
     tokens = context.inputs["tokens"]
     tokenizer = open_tokenizer(context, context.upstream(tokens, "tokenizer"))
     kind, special = token_type(tokenizer.vocabulary_size), (tokenizer.end_of_text_id, tokenizer.pad_id)
-    streams = _streams(context, tokens)
-    _refuse_short_streams(context, streams, options)
-    carried = _carried(context, tokens)
+    held = _held(context, tokens)
+    _refuse_short_streams(context, held, options)
+    carried, streams = _carried(context, tokens)
     tasks, covers = _tasks(context, streams, carried, kind, tokenizer.pad_id)
     sizes = [cover[-1] / 1e6 for cover in covers]
     _, figures = context.run_partitions("write", _write, tasks, {}, covers, sizes, unit="MB")
@@ -124,7 +124,6 @@ def materialize_shards(context: StageContext) -> Outcome:
     layout = options.determining | {"tokenizer": [kind.name, *special]}
     layout.pop("shard_megabytes")
     outcome = Outcome(files=files, content=digest_of([files, layout]))
-    held = {name: stream.tokens for name, stream in streams.items()}
     describe_shards(outcome, index, held, carried, options.empty_share)
     return outcome
 
@@ -134,10 +133,15 @@ def _streams(context: StageContext, tokens: Record, ids: bool = False) -> dict[s
     return spans_by_stream(read_table(*context.table_url(tokens, "spans"), columns=columns))
 
 
-def _refuse_short_streams(
-    context: StageContext, streams: Mapping[str, StreamSpans], options: ShardStageOptions
-) -> None:
-    longest = max((stream.tokens for name, stream in streams.items() if name.endswith("-train")), default=0)
+def _held(context: StageContext, tokens: Record) -> dict[str, int]:
+    """Tokens of the documents of each stream."""
+    if tokens.counts:
+        return {stream: counts.get("tokens", 0) for stream, counts in tokens.counts.items()}
+    return {name: stream.tokens for name, stream in _streams(context, tokens).items()}
+
+
+def _refuse_short_streams(context: StageContext, held: Mapping[str, int], options: ShardStageOptions) -> None:
+    longest = max((count for name, count in held.items() if name.endswith("-train")), default=0)
     if longest < options.sequence_length:
         raise StageError(
             f"{context.stage.asset}: sequence_length is {options.sequence_length:,}, the longest training stream has "
@@ -145,37 +149,46 @@ def _refuse_short_streams(
         )
 
 
-def _carried(context: StageContext, tokens: Record) -> Carried:
-    """The shards of an earlier output that this one can take over, linked into its folder; none in a full run.
+def _carried(context: StageContext, tokens: Record) -> tuple[Carried, dict[str, StreamSpans]]:
+    """(the shards of an earlier output that this one can take over, linked into its folder; where documents stand).
+
+    In a full run there are none. Where files tell which documents went and came, those alone are looked at: all others
+    stand among the samples that the earlier shards hold.
 
     Raises:
         Rebuild: the tokens were numbered anew since, or a file of the earlier shards is gone.
     """
     if context.base is None:
-        return Carried()
+        return Carried(), _streams(context, tokens)
     earlier = context.earlier("tokens")
     if earlier.metrics.get("numbering") != tokens.metrics["numbering"]:
         raise Rebuild("the documents of its streams were numbered anew")
     source = Path(context.place.folder(context.base.digest))
     try:
         index = read_index(str(source))
-        carried = carry(index, _withdrawn(context, earlier, tokens, index))
+        withdrawn, streams = _withdrawn(context, earlier, tokens, index)
     except (ShardError, FileNotFoundError) as error:
         raise Rebuild(str(error)) from error
+    carried = carry(index, withdrawn)
     take_over(carried, source, context.folder)
-    return carried
+    return carried, streams
 
 
-def _withdrawn(context: StageContext, earlier: Record, tokens: Record, index: ShardIndex) -> dict[str, np.ndarray]:
-    """Places that documents have left since, by stream; where files tell which spans went, only those are read."""
+def _withdrawn(
+    context: StageContext, earlier: Record, tokens: Record, index: ShardIndex
+) -> tuple[dict[str, np.ndarray], dict[str, StreamSpans]]:
+    """(places that documents have left since, by stream; where those stand that no earlier shard has)."""
     (url, older), (_, newer) = (context.table_url(record, "spans") for record in (earlier, tokens))
     told = changes_by_files(url, older, newer)
     if told is None:  # rows that stayed are told apart by their ids
         before, after = (_streams(context, record, ids=True) for record in (earlier, tokens))
-        return withdrawn_by_stream(index, before, after)
-    gone = take_positions(url, older, told.removed, SPAN_COLUMNS)
-    come = take_rows(url, newer, told.kept, told.added, SPAN_COLUMNS)
-    return known_withdrawn(index, spans_by_stream(gone), spans_by_stream(come))
+        return withdrawn_by_stream(index, before, after), after
+    gone = spans_by_stream(take_positions(url, older, told.removed, SPAN_COLUMNS))
+    come = {
+        name: replace(spans, first_row=tokens.tables[name].rows - len(spans.starts))
+        for name, spans in spans_by_stream(take_rows(url, newer, told.kept, told.added, SPAN_COLUMNS)).items()
+    }
+    return known_withdrawn(index, gone, come), come
 
 
 def _tasks(
@@ -211,9 +224,8 @@ def _new_shards(
         last = int(np.searchsorted(stream.starts, plan.token_stop, side="left"))
         skip = max(plan.token_start - int(stream.starts[first]), 0)
         gaps = stream.gaps(plan.token_start, plan.token_stop)
-        yield NewShard(
-            str(context.folder), name, table, plan, first, max(last - first, 0), skip, gaps, options, pad, kind
-        )
+        row, rows = stream.first_row + first, max(last - first, 0)
+        yield NewShard(str(context.folder), name, table, plan, row, rows, skip, gaps, options, pad, kind)
 
 
 def _write(task: ShardTask) -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from headwater.assets.storage.content import hashed_columns, row_hashes
 from headwater.assets.storage.tables import Positions, live_offsets, manifest_of, open_table
@@ -133,10 +132,3 @@ def staying(rows: int, removed: Positions) -> Positions:
     stays = np.ones(rows, dtype=bool)
     stays[removed] = False
     return np.flatnonzero(stays)
-
-
-def without(rows: pa.Table, removed: Positions) -> pa.Table:
-    """The rows at all other positions."""
-    stays = np.ones(rows.num_rows, dtype=bool)
-    stays[removed] = False
-    return rows.filter(pa.array(stays))

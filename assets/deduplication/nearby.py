@@ -1,0 +1,66 @@
+"""The documents that a refresh has to do with: those that have a key with one that goes or arrives.
+
+An index of a hundred million documents is read once, a batch at a time, and of each batch nothing is kept but the rows
+that share their text or a bucket with a document that moves. All that follows works on those few alone.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+
+from headwater.assets.deduplication.buckets import Flags, KeySet
+from headwater.assets.deduplication.index import band_columns, batches_of, exact_words, rows_of
+from headwater.assets.deduplication.normalise import Hashes, Rows
+from headwater.assets.deduplication.options import DeduplicationOptions
+from headwater.assets.deduplication.population import Documents
+
+_EXACT = "exact_key"
+
+
+def nearby(earlier: Documents, gone: Rows, arrived: Documents, options: DeduplicationOptions) -> tuple[Documents, Rows]:
+    """(the earlier documents that share a key with one that goes or arrives, in their order; which of them go).
+
+    `gone` are places among the earlier documents, ascending.
+    """
+    bands = band_columns(options.near) if options.near is not None else []
+    names = [_EXACT, *(["shingles"] if bands else []), *bands]
+    every = np.arange(arrived.number)
+    moving = pa.concat_tables([rows_of(earlier.signatures, names, gone), rows_of(arrived.signatures, names, every)])
+    wanted = _key_sets(moving, bands, options.exact.enabled)
+    places, parts, first = [], [], 0
+    for batch in batches_of(earlier.signatures, names):
+        stop = first + batch.num_rows
+        own = gone[np.searchsorted(gone, first) : np.searchsorted(gone, stop)]
+        rows = np.flatnonzero(_touched(batch, wanted, own - first))
+        places.append(first + rows)
+        parts.append(batch.take(pa.array(rows)))
+        first = stop
+    chosen = np.concatenate(places) if places else np.empty(0, dtype=np.int64)
+    index = pa.Table.from_batches(parts, moving.schema).combine_chunks()
+    rows = chosen if earlier.rows is None else earlier.rows[chosen]
+    return Documents(index, earlier.ledger, rows), np.searchsorted(chosen, gone)
+
+
+def _key_sets(moving: pa.Table, bands: list[str], exact: bool) -> dict[str, KeySet]:
+    """The keys to look for in each column; documents without shingles are in no bucket, whatever their keys are."""
+    found = {_EXACT: KeySet(_keys(moving, _EXACT))} if exact else {}
+    if bands:
+        compared = moving["shingles"].to_numpy() > 0
+        found |= {name: KeySet(_keys(moving, name)[compared]) for name in bands}
+    return found
+
+
+def _touched(batch: pa.RecordBatch, wanted: Mapping[str, KeySet], gone: Rows) -> Flags:
+    touched = np.zeros(batch.num_rows, dtype=np.bool_)
+    touched[gone] = True
+    for name, keys in wanted.items():
+        touched[keys.find(_keys(batch, name))[0]] = True
+    return touched
+
+
+def _keys(rows: pa.Table | pa.RecordBatch, name: str) -> Hashes:
+    """The keys of a column; of an exact key one half, which tells two apart but for one chance in 2^64."""
+    if name == _EXACT:
+        return np.ascontiguousarray(exact_words(rows.column(name))[:, 0])
+    return rows.column(name).to_numpy()
