@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from declared import components_in
 
-from headwater.assets.likeness import Said, among, completed
 from headwater.assets.validation import component_kinds, validate_workspace
 from headwater.assets.workspace import Workspace
 
@@ -39,14 +39,10 @@ def declarations() -> list[tuple[str, str]]:
 
 def fillers(block: str) -> str:
     """Declarations of what a block refers to and does not declare itself."""
-    documents = [document for document in yaml.safe_load_all(block) if document]
-    own = {document["attributes"]["name"] for document in documents}
+    own = components_in(block)
     wanted = {(kind, f"filler_{kind}") for kind in NEEDED}
-    kinds = [document["type"].removeprefix(PREFIX) for document in documents]
-    said = {d["attributes"]["name"]: Said(kind, d["attributes"]) for kind, d in zip(kinds, documents, strict=True)}
-    for kind, document in zip(kinds, documents, strict=True):
-        with among(said):
-            options = component_kinds()[kind].model_validate(completed(document["attributes"], kind))
+    for kind, attributes in own.values():
+        options = component_kinds()[kind].model_validate(attributes)
         named = {(kind, *name.partition("/")[::2]) for _, kind, name in options.references()}
         wanted |= {(OF_ASSET.get(asset, kind), name) for kind, name, asset in named if name not in own}
     texts = [{"type": PREFIX + kind, "attributes": {"name": name, **NEEDED[kind]}} for kind, name in sorted(wanted)]

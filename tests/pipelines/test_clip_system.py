@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
+from declared import components_in
 
 from headwater.assets.scales import at_scale
 from headwater.assets.training.declaration import TrainingOptions
@@ -18,9 +18,8 @@ FACTS = {"image_size": 32, "channels": 3, "vocabulary_size": 50, "context_length
 
 
 def towers(scale: str = "small") -> TrainingOptions:
-    components = [document["attributes"] for document in yaml.safe_load_all(DECLARED.read_text())]
-    found = next(attributes for attributes in components if attributes["name"] == "clip_towers")
-    return TrainingOptions.model_validate(at_scale(found, scale))
+    found = components_in(DECLARED.read_text())["clip_towers"]
+    return TrainingOptions.model_validate(at_scale(found.attributes, scale))
 
 
 def captioned(step: int) -> dict[str, torch.Tensor]:

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from declared import components_in
 
-from headwater.assets.likeness import Said, among, completed
 from headwater.assets.scales import SCALES, at_scale
 
 DECLARED = Path(__file__).resolve().parents[2] / "pipelines" / "systems" / "pfp" / "defs.yaml"
@@ -16,11 +15,8 @@ BUDGETS = ("few", "many")
 
 def components(scale: str = "small") -> dict[str, dict[str, Any]]:
     """Attributes of each component by its name."""
-    documents = yaml.safe_load_all(DECLARED.read_text())
-    said = {d["attributes"]["name"]: Said(d["type"].rpartition(".")[2], d["attributes"]) for d in documents}
-    with among(said):
-        whole = {name: completed(one.attributes, one.kind) for name, one in said.items()}
-    return {name: at_scale(attributes, scale) for name, attributes in whole.items()}
+    found = components_in(DECLARED.read_text())
+    return {name: at_scale(component.attributes, scale) for name, component in found.items()}
 
 
 def started_from(name: str, of: dict[str, dict[str, Any]]) -> list[str]:
