@@ -16,7 +16,7 @@ from headwater.assets.context import Rebuild, StageContext
 from headwater.assets.corpus.annotations import all_annotated, annotated_rows, with_annotated_meta
 from headwater.assets.storage.changes import Changes
 from headwater.assets.storage.records import Record
-from headwater.assets.storage.tables import read_flags, read_table, take_rows
+from headwater.assets.storage.tables import read_flags, read_table, remembered, take_rows
 
 Table = tuple[str, int]  # location and version
 
@@ -83,12 +83,17 @@ class CorpusView:
 
 def chunk_rows(context: StageContext, raw: Record) -> list[Rows]:
     """The row ranges of a raw record's chunks, in order."""
-    table = read_table(*context.table_url(raw, "chunks")).sort_by("chunk")
+    return list(_chunks(*context.table_url(raw, "chunks")))
+
+
+@remembered(8)
+def _chunks(url: str, version: int) -> tuple[Rows, ...]:
+    table = read_table(url, version).sort_by("chunk")
     found, document, record = [], 0, 0
     for documents, records in zip(table["documents"].to_pylist(), table["records"].to_pylist(), strict=True):
         found.append(Rows(document, documents, record, records))
         document, record = document + documents, record + records
-    return found
+    return tuple(found)
 
 
 class RawChanges(NamedTuple):

@@ -1,8 +1,7 @@
 """The buckets that a refresh touches: finding their members, and comparing what they were with what they are.
 
 A bucket is the set of documents with one band key. A refresh touches the buckets of the documents that came, went or
-changed their rank; all others hold the same candidates as before. Members are found by one pass over a column of keys:
-a bit for each touched key turns nearly all strangers away, a binary search decides about the rest.
+changed their rank; all others hold the same candidates as before.
 """
 
 from typing import NamedTuple
@@ -10,69 +9,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from headwater.assets.deduplication.index import distinct
-from headwater.assets.deduplication.normalise import Bytes, Hashes, Rows
+from headwater.assets.deduplication.normalise import Rows
 from headwater.assets.kernels import compiled
 
 Flags = npt.NDArray[np.bool_]
 
-_BITS_PER_KEY = 32  # of the filter: about one stranger in thirty reaches the binary search
-_SPREAD = np.uint64(0x9E3779B97F4A7C15)  # odd; the leading bits of a key's product depend on all of its bits
 ABSENT = -1
 _PLACE_BITS = 32  # of a number that holds a bucket and a place: two thousand million of each
-
-
-@compiled(inline="always")
-def first_at_least(keys: Hashes, key: np.uint64) -> int:
-    """The first place in the sorted keys of one not below `key`, as np.searchsorted has it.
-
-    numba's searchsorted is not used: it brings SciPy's linear algebra into every process that loads the kernel.
-    """
-    low, high = 0, len(keys)
-    while low < high:
-        middle = (low + high) >> 1
-        if keys[middle] < key:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@compiled()
-def _search(column: Hashes, keys: Hashes, bitmap: Bytes, shift: np.uint64, rows: Rows, places: Rows) -> int:
-    count = 0
-    for row in range(len(column)):
-        bit = (column[row] * _SPREAD) >> shift
-        if not (bitmap[bit >> np.uint64(3)] >> np.uint8(bit & np.uint64(7))) & np.uint8(1):
-            continue
-        place = first_at_least(keys, column[row])
-        if place < len(keys) and keys[place] == column[row]:
-            rows[count] = row
-            places[count] = place
-            count += 1
-    return count
-
-
-class KeySet:
-    """A set of 64-bit keys that whole columns are looked up in. They are spread first, for minima are low numbers."""
-
-    def __init__(self, keys: Hashes) -> None:
-        self.keys = distinct(keys)
-        bits = max(int(_BITS_PER_KEY * len(self.keys)).bit_length(), 10)
-        self._shift = np.uint64(64 - bits)
-        leading = (self.keys * _SPREAD) >> self._shift
-        self._bitmap = np.zeros(1 << (bits - 3), dtype=np.uint8)
-        marks = np.left_shift(1, leading & np.uint64(7)).astype(np.uint8)
-        np.bitwise_or.at(self._bitmap, leading >> np.uint64(3), marks)
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def find(self, column: Hashes) -> tuple[Rows, Rows]:
-        """(rows of the column whose key is in the set, place of each one's key among the sorted keys)."""
-        rows, places = np.empty(len(column), dtype=np.int64), np.empty(len(column), dtype=np.int64)
-        count = _search(column, self.keys, self._bitmap, self._shift, rows, places)
-        return rows[:count].copy(), places[:count].copy()
 
 
 def ranks(bucket: Rows, place: Rows) -> Rows:

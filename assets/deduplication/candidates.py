@@ -18,12 +18,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headwater.assets.deduplication.index import ArrangedIndex, Index, band_columns, distinct, exact_words, numbers
+from headwater.assets.deduplication.index import ArrangedIndex, Index, band_columns, exact_words, numbers
 from headwater.assets.deduplication.normalise import Hashes, Rows
 from headwater.assets.deduplication.options import DeduplicationOptions, Near, RareWordsOptions
 from headwater.assets.deduplication.order import document_order
 from headwater.assets.deduplication.rare_words import agreeing
 from headwater.assets.kernels import compiled
+from headwater.assets.key_sets import distinct
 from headwater.assets.schemas import EDGES
 
 PAIRS = pa.schema(

@@ -27,11 +27,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headwater.assets.deduplication import passages
-from headwater.assets.deduplication.ids import rows_by_id
 from headwater.assets.deduplication.normalise import Rows
 from headwater.assets.deduplication.options import DeduplicationOptions
 from headwater.assets.deduplication.order import document_order, inverse
 from headwater.assets.deduplication.passages import Passages
+from headwater.assets.document_ids import rows_by_id
 from headwater.assets.kernels import compiled
 from headwater.assets.schemas import DECISIONS
 

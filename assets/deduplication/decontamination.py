@@ -15,7 +15,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headwater.assets.deduplication.buckets import first_at_least
 from headwater.assets.deduplication.minhash import shingle_hashes
 from headwater.assets.deduplication.normalise import (
     Bytes,
@@ -31,6 +30,7 @@ from headwater.assets.deduplication.normalise import (
 from headwater.assets.deduplication.options import DecontaminationOptions
 from headwater.assets.deduplication.signatures import slices_by_bytes
 from headwater.assets.kernels import compiled
+from headwater.assets.key_sets import first_at_least
 
 INDEX = pa.schema(
     [

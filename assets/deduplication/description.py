@@ -6,11 +6,11 @@ import pyarrow as pa
 from headwater.assets.curation.counting import decision_metrics, drop_reasons, lost_by_source
 from headwater.assets.deduplication.bands import bands_and_rows, curve_axis, s_curve_points
 from headwater.assets.deduplication.difference import Reaching
-from headwater.assets.deduplication.ids import rows_by_id
 from headwater.assets.deduplication.options import DeduplicationOptions
 from headwater.assets.deduplication.refreshing import Result
 from headwater.assets.deduplication.summary import example_pair, sources_over_limit, telling_edge
 from headwater.assets.deduplication.tasks import texts_of
+from headwater.assets.document_ids import rows_by_id
 from headwater.assets.markdown import markdown_table
 from headwater.assets.plain_plots import s_curve
 from headwater.assets.plots import thumbnail

@@ -18,7 +18,7 @@ from headwater.assets.arrow_rows import without
 from headwater.assets.context import Rebuild, StageContext, StageError
 from headwater.assets.corpus.view import CorpusView, Rows, Table, open_corpus, raw_of
 from headwater.assets.deduplication.buckets import Flags
-from headwater.assets.deduplication.ids import rows_by_id
+from headwater.assets.document_ids import rows_by_id
 from headwater.assets.storage.changes import Changes, changes_by_files, staying
 from headwater.assets.storage.records import Record
 from headwater.assets.storage.tables import Positions, read_flags, read_table, take_rows

@@ -20,13 +20,14 @@ import pyarrow.compute as pc
 
 from headwater.assets.deduplication.buckets import Difference, Flags, compare_buckets
 from headwater.assets.deduplication.candidates import PAIRS, copy_edges
-from headwater.assets.deduplication.index import among, band_columns, distinct
+from headwater.assets.deduplication.index import band_columns
 from headwater.assets.deduplication.nearby import nearby
 from headwater.assets.deduplication.normalise import Rows
 from headwater.assets.deduplication.options import DeduplicationOptions, Near, RareWordsOptions
 from headwater.assets.deduplication.population import Documents, Groups, Population
 from headwater.assets.deduplication.rare_words import agreeing
 from headwater.assets.deduplication.standing import still_candidates
+from headwater.assets.key_sets import among, distinct
 from headwater.assets.schemas import EDGES
 
 

@@ -89,18 +89,3 @@ def exact_words(column: pa.ChunkedArray | pa.Array) -> Hashes:
 def numbers(column: pa.ChunkedArray) -> npt.NDArray:
     """A column of integers without nulls as an array, without copying where the column is one chunk."""
     return column.chunk(0).to_numpy() if column.num_chunks == 1 else column.to_numpy()
-
-
-def distinct(values: npt.NDArray) -> npt.NDArray:
-    """The different values, ascending. Sorting beats the hash table that `np.unique` builds for millions of them."""
-    ordered = np.sort(values)
-    first = np.ones(len(ordered), dtype=np.bool_)
-    first[1:] = ordered[1:] != ordered[:-1]
-    return ordered[first]
-
-
-def among(values: npt.NDArray, chosen: npt.NDArray) -> npt.NDArray[np.bool_]:
-    """Which values are among the chosen ones (ascending): `np.isin` hashes or sorts millions of both first."""
-    if len(chosen) == 0:
-        return np.zeros(len(values), dtype=np.bool_)
-    return chosen[np.minimum(np.searchsorted(chosen, values), len(chosen) - 1)] == values

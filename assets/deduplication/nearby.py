@@ -9,11 +9,12 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from headwater.assets.deduplication.buckets import Flags, KeySet
+from headwater.assets.deduplication.buckets import Flags
 from headwater.assets.deduplication.index import band_columns, batches_of, exact_words, rows_of
 from headwater.assets.deduplication.normalise import Hashes, Rows
 from headwater.assets.deduplication.options import DeduplicationOptions
 from headwater.assets.deduplication.population import Documents
+from headwater.assets.key_sets import KeySet
 
 _EXACT = "exact_key"
 

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from headwater.assets.arrow_rows import rows_at
 from headwater.assets.deduplication.buckets import Flags
 from headwater.assets.deduplication.decide import decide
-from headwater.assets.deduplication.ids import rows_by_id
 from headwater.assets.deduplication.normalise import Rows
 from headwater.assets.deduplication.options import DeduplicationOptions
+from headwater.assets.document_ids import rows_by_id
 from headwater.assets.kernels import compiled
 
 

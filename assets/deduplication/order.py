@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headwater.assets.deduplication.fit import id_hashes
-from headwater.assets.deduplication.index import distinct
+from headwater.assets.key_sets import distinct
 
 _UNKNOWN = np.iinfo(np.int64).max
 _PARTIAL = re.compile(r"(\d{4})(?:-(\d{2}))?")

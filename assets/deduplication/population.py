@@ -12,12 +12,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headwater.assets.arrow_rows import rows_at
-from headwater.assets.deduplication.buckets import ABSENT, Flags, KeySet
-from headwater.assets.deduplication.ids import rows_by_id
+from headwater.assets.deduplication.buckets import ABSENT, Flags
 from headwater.assets.deduplication.index import Index, exact_words, numbers, rows_of
 from headwater.assets.deduplication.normalise import Hashes, Rows
 from headwater.assets.deduplication.options import DeduplicationOptions
 from headwater.assets.deduplication.order import inverse, precedence
+from headwater.assets.document_ids import rows_by_id
+from headwater.assets.key_sets import KeySet
 
 _EXACT = "exact_key"
 _LEDGER = ("doc_id", "source", "date")

@@ -16,13 +16,13 @@ from headwater.assets.deduplication.difference import Reaching
 from headwater.assets.deduplication.fit import SAMPLED_AT_ONCE, Fit, FitMaker, fit_of, sampled
 from headwater.assets.deduplication.index import signature_schema
 from headwater.assets.deduplication.minima import device_for
-from headwater.assets.deduplication.options import DeduplicationOptions
+from headwater.assets.deduplication.options import DeduplicationOptions, FitOptions
 from headwater.assets.deduplication.passages import PASSAGES, compute_passages
 from headwater.assets.deduplication.signatures import compute_signatures
 from headwater.assets.deduplication.verify import pair_chunks, verify_pairs
 from headwater.assets.schemas import EDGES
 from headwater.assets.storage.records import TableRecord
-from headwater.assets.storage.tables import Positions, read_table, take_positions
+from headwater.assets.storage.tables import Positions, read_table, remembered, take_positions
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,12 @@ def make_fit(context: StageContext, now: Reaching) -> TableRecord | None:
 
 def read_fit(fit: Table | None, options: DeduplicationOptions) -> Fit | None:
     """The stored fit as signing and verifying use it."""
-    return None if fit is None else fit_of(read_table(*fit), options.fit)
+    return None if fit is None else _fit_at(*fit, options.fit)
+
+
+@remembered(2)
+def _fit_at(url: str, version: int, options: FitOptions) -> Fit:
+    return fit_of(read_table(url, version), options)
 
 
 def sign(

@@ -7,10 +7,10 @@ Tables are opened at the version a record names; later versions do not disturb a
 import json
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache, wraps
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 os.environ.setdefault("LANCE_LOG", "error")
 # Said at every fork, also of those that only start another program; nothing here uses Lance in a forked process.
@@ -28,6 +28,7 @@ FORMAT: Literal["2.1"] = "2.1"  # Lance's file format; stable row ids can only b
 
 _REMEMBERED_ROWS = 2_000_000  # of tables whose row ids and flags are remembered, 9 bytes each
 
+T = TypeVar("T")
 Positions = npt.NDArray[np.int64]  # of rows within a version, in table order
 Flags = npt.NDArray[np.bool_]  # one for each row of a version, in table order
 
@@ -65,26 +66,41 @@ def commit_parts(url: str, schema: pa.Schema, fragments: Iterable[str]) -> int:
     return lance.LanceDataset.commit(url, operation, enable_stable_row_ids=True).version
 
 
+def remembered(versions: int) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Remembers what a function of (table, version, …) told of the last versions: a version never changes.
+
+    What it told is shared by all who ask, so nobody may change it.
+    """
+
+    def remembering(function: Callable[..., T]) -> Callable[..., T]:
+        @lru_cache(maxsize=versions)
+        def known(manifest: tuple[int, ...], *asked: Any) -> T:
+            return function(*asked)
+
+        @wraps(function)
+        def ask(url: str, version: int, *rest: Any) -> T:
+            manifest = manifest_of(url, version)
+            return function(url, version, *rest) if manifest is None else known(manifest, url, version, *rest)
+
+        return ask
+
+    return remembering
+
+
 def row_ids(table: "lance.LanceDataset", positions: Positions) -> list[int]:
     """Stable ids of the rows at some positions, in the same order."""
     if len(positions) == 0:
         return []
-    manifest = manifest_of(table.uri, table.version)
-    if manifest is None or table.count_rows() > _REMEMBERED_ROWS:
-        ids = _all_row_ids(table)
-    else:
-        ids = _known_row_ids(table.uri, table.version, manifest)
-    return ids.take(pa.array(positions)).to_pylist()
+    known = _known_row_ids if table.count_rows() <= _REMEMBERED_ROWS else _row_ids
+    return known(table.uri, table.version).take(pa.array(positions)).to_pylist()
 
 
-def _all_row_ids(table: "lance.LanceDataset") -> pa.ChunkedArray:
+def _row_ids(url: str, version: int) -> pa.ChunkedArray:
+    table = open_table(url, version)
     return table.scanner(columns=[], with_row_id=True, scan_in_order=True).to_table()["_rowid"]
 
 
-@lru_cache(maxsize=4)
-def _known_row_ids(url: str, version: int, manifest: tuple[int, ...]) -> pa.ChunkedArray:
-    """The same again: a stage that takes rows of a table mostly does so column by column."""
-    return _all_row_ids(_kept_open(url, version, manifest))
+_known_row_ids = remembered(4)(_row_ids)  # a stage that takes rows of a table mostly does so column by column
 
 
 def content_at(url: str, version: int, positions: Positions) -> ContentSum:
@@ -99,10 +115,8 @@ def read_flags(url: str, version: int, column: str = "kept") -> Flags:
 
     Several stages of a run ask which rows are kept, so that those asked for last are remembered.
     """
-    manifest = manifest_of(url, version)
-    if manifest is None or open_table(url, version).count_rows() > _REMEMBERED_ROWS:
-        return _flags(url, version, column)
-    return _known_flags(url, version, column, manifest)
+    small = open_table(url, version).count_rows() <= _REMEMBERED_ROWS
+    return (_known_flags if small else _flags)(url, version, column)
 
 
 def _flags(url: str, version: int, column: str) -> Flags:
@@ -111,10 +125,7 @@ def _flags(url: str, version: int, column: str) -> Flags:
     return flags
 
 
-@lru_cache(maxsize=8)
-def _known_flags(url: str, version: int, column: str, manifest: tuple[int, ...]) -> Flags:
-    """The same again."""
-    return _flags(url, version, column)
+_known_flags = remembered(8)(_flags)
 
 
 def take_positions(url: str, version: int, positions: Positions, columns: list[str] | None = None) -> pa.Table:

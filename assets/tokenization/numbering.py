@@ -32,6 +32,13 @@ def stream_end(stream: str, spans: pa.Table, holes: pa.Table) -> int:
     return max(stops)
 
 
+def stream_ends(spans: pa.Table) -> dict[str, int]:
+    """The token after the last one of each stream, of places (columns stream, start and length)."""
+    stops = pa.table({"stream": spans["stream"], "stop": pc.add(spans["start"], spans["length"])})
+    found = stops.group_by("stream").aggregate([("stop", "max")])
+    return dict(zip(found["stream"].to_pylist(), found["stop_max"].to_pylist(), strict=True))
+
+
 def next_start(end: int, sequence_length: int) -> int:
     """Where additions begin: the first sample behind the end of the stream."""
     return -(-end // sequence_length) * sequence_length
@@ -42,7 +49,7 @@ def rows_in_stream(stream: str, spans: pa.Table, gone: np.ndarray) -> Positions:
     return np.flatnonzero(gone[np.asarray(pc.equal(spans["stream"], stream))])
 
 
-def holes_left(spans: pa.Table, gone: np.ndarray, since: str) -> pa.Table:
-    """Rows of HOLES for the spans marked as gone."""
-    left = spans.filter(pa.array(gone)).select(["stream", "start", "length", "doc_id"])
+def holes_left(spans: pa.Table, since: str) -> pa.Table:
+    """Rows of HOLES for the spans that documents leave."""
+    left = spans.select(["stream", "start", "length", "doc_id"])
     return left.append_column("since", pa.array([since] * left.num_rows, pa.string())).cast(HOLES)

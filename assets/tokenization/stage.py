@@ -18,6 +18,7 @@ from headwater.assets.context import Rebuild, StageContext
 from headwater.assets.corpus.difference import KeptDifference, kept_difference, take
 from headwater.assets.corpus.view import CorpusView, Rows, open_corpus
 from headwater.assets.counts import added as counts_added
+from headwater.assets.document_ids import rows_by_id
 from headwater.assets.fitting.stage import open_tokenizer
 from headwater.assets.fitting.tokenizers import FittedTokenizer
 from headwater.assets.schemas import SPANS
@@ -28,13 +29,13 @@ from headwater.assets.storage.records import Counts, TableRecord
 from headwater.assets.storage.tables import Positions, read_table, take_positions, take_rows
 from headwater.assets.tokenization.description import count_streams, describe_tokens
 from headwater.assets.tokenization.encoding import encode_batch, tokens_schema
-from headwater.assets.tokenization.numbering import HOLES, holes_left, next_start, rows_in_stream, stream_end
+from headwater.assets.tokenization.numbering import HOLES, holes_left, next_start, rows_in_stream, stream_ends
 from headwater.assets.tokenization.spans import assign_spans
 
+ENDS = "stream_ends"  # in the metrics: the token after the last one that ever stood in each stream
 SPLITS = ("train", "held_out")
 _SPAN_COLUMNS = ["doc_id", "count", "bytes", "source"]
-_PLACED = ["stream", "start", "length", "doc_id"]  # of all earlier spans, to go on from
-_COUNTED = ["stream", "length", "bytes"]
+_LEFT = ["stream", "start", "length", "bytes", "doc_id"]  # of the spans that documents leave
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def _numbered_anew(
     written["holes"] = context.write_table("holes", HOLES.empty_table())
     outcome = Outcome(tables=written, counts=count_streams(spans))
     describe_tokens(context, outcome, outcome.counts if added is None else added, removed or {}, tokenizer)
-    outcome.metrics |= {"numbering": numbering, "hole_tokens": 0}
+    outcome.metrics |= {"numbering": numbering, "hole_tokens": 0, ENDS: stream_ends(spans)}
     return outcome
 
 
@@ -120,9 +121,10 @@ def _refresh(context: StageContext, tokenizer: FittedTokenizer) -> Outcome:
     options: TokensOptions = context.stage.options  # type: ignore[assignment]
     found = {name: _difference(context, name) for name in options.corpora}
     stored = context.table_url(context.base, "spans")
-    spans = read_table(*stored, columns=_PLACED)
+    spans = read_table(*stored, columns=["stream", "doc_id"])
     gone = _gone(spans, found)
-    removed = count_streams(take_positions(*stored, np.flatnonzero(gone), _COUNTED))
+    left = take_positions(*stored, np.flatnonzero(gone), _LEFT)
+    removed = count_streams(left)
     tasks, covers = _chosen_tasks(context, found, tokenizer)
     streams = _streams(options)
     keeping = {name: rows_in_stream(name, spans, gone) for name in streams}
@@ -136,25 +138,27 @@ def _refresh(context: StageContext, tokenizer: FittedTokenizer) -> Outcome:
         unit="documents",
         keeping=keeping,
     )
-    holes = read_table(*context.table_url(context.base, "holes"))
-    appended = _appended(context, tables, keeping, spans, holes)
+    ends = _ends(context)
+    appended = _appended(context, tables, keeping, ends)
     added = count_streams(appended)
     if context.base.metrics["repack"] != options.repack:
         return _numbered_anew(context, tables, tokenizer, added, removed)
-    left = holes_left(spans, gone, context.identity)
-    nothing = np.empty(0, dtype=np.int64)
+    holes, nothing = holes_left(left, context.identity), np.empty(0, dtype=np.int64)
     outcome = Outcome(
         tables={
             "spans": context.update_table("spans", np.flatnonzero(gone), appended),
             **tables,
-            "holes": context.update_table("holes", nothing, left),
+            "holes": context.update_table("holes", nothing, holes),
         }
     )
-    before = context.base.counts or count_streams(read_table(*stored, columns=_COUNTED))
+    before = context.base.counts or count_streams(read_table(*stored, columns=_LEFT))
     outcome.counts = counts_added(counts_added(before, added), removed, -1)
     describe_tokens(context, outcome, added, removed, tokenizer)
-    hole_tokens = sum(int(pc.sum(table["length"]).as_py() or 0) for table in (holes, left))
-    outcome.metrics |= {"numbering": context.base.metrics["numbering"], "hole_tokens": hole_tokens}
+    outcome.metrics |= {
+        "numbering": context.base.metrics["numbering"],
+        "hole_tokens": context.base.metrics["hole_tokens"] + sum(of["tokens"] for of in removed.values()),
+        ENDS: ends | stream_ends(appended),
+    }
     return outcome
 
 
@@ -162,18 +166,27 @@ def _appended(
     context: StageContext,
     tables: Mapping[str, TableRecord],
     keeping: Mapping[str, Positions],
-    spans: pa.Table,
-    holes: pa.Table,
+    ends: Mapping[str, int],
 ) -> pa.Table:
     """Spans of the rows that each stream gained, from the next sample behind all that ever stood in it."""
     assert context.base is not None
     options: TokensOptions = context.stage.options  # type: ignore[assignment]
     parts = []
     for name, gone in keeping.items():
-        start = next_start(stream_end(name, spans, holes), options.sequence_length)
+        start = next_start(ends.get(name, 0), options.sequence_length)
         stayed = context.base.tables[name].rows - len(gone)
         parts.append(_spans(context, name, tables[name], start, stayed))
     return _concatenated(parts)
+
+
+def _ends(context: StageContext) -> dict[str, int]:
+    """The token after the last one that ever stood in each stream."""
+    assert context.base is not None
+    if ENDS in context.base.metrics:
+        return dict(context.base.metrics[ENDS])
+    columns = ["stream", "start", "length"]
+    read = [read_table(*context.table_url(context.base, name), columns=columns) for name in ("spans", "holes")]
+    return stream_ends(pa.concat_tables(read))
 
 
 def _difference(context: StageContext, corpus: str) -> KeptDifference:
@@ -190,8 +203,10 @@ def _gone(spans: pa.Table, found: Mapping[str, KeptDifference]) -> np.ndarray:
     gone = np.zeros(spans.num_rows, dtype=bool)
     for corpus, difference in found.items():
         if len(difference.gone):
-            own = pc.is_in(spans["stream"], value_set=pa.array([stream_name(corpus, split) for split in SPLITS]))
-            gone |= np.asarray(pc.and_(own, pc.is_in(spans["doc_id"], value_set=difference.gone)))
+            own = pa.array([stream_name(corpus, split) for split in SPLITS])
+            chosen = None if len(found) == 1 else pc.is_in(spans["stream"], value_set=own).to_numpy()
+            rows = rows_by_id(pa.chunked_array([difference.gone]), spans["doc_id"], chosen)
+            gone[rows[rows >= 0]] = True
     if int(gone.sum()) != sum(len(difference.gone) for difference in found.values()):
         raise Rebuild("the spans and the corpora disagree about what was kept before")
     if len(gone) and gone.all():

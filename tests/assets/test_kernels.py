@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from headwater.assets.curation.signals.compiled import ALPHABETIC, DECIMAL, NUMERIC, SPACE, character_classes
-from headwater.assets.deduplication.buckets import first_at_least
 from headwater.assets.deduplication.normalise import ALONE, SEPARATOR, WORD, character_tables
 from headwater.assets.deduplication.normalise import SPACE as SPACE_BETWEEN
+from headwater.assets.key_sets import first_at_least
 
 KERNEL = """
 import numpy as np

@@ -59,7 +59,7 @@ class Change:
                 "spans": context.write_table("spans", self.arrivals.combine_chunks()),
                 "holes": context.write_table("holes", HOLES.empty_table()),
             }
-        left = holes_left(self.before, self.gone, context.identity)
+        left = holes_left(self.before.filter(pa.array(self.gone)), context.identity)
         return {
             "spans": context.update_table("spans", np.flatnonzero(self.gone), self.arrivals.combine_chunks()),
             "holes": context.update_table("holes", np.empty(0, dtype=np.int64), left),

@@ -8,7 +8,7 @@ from duplicate_strategies import OPTIONS, RANKS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headwater.assets.deduplication.buckets import KeySet, beyond_width, ranks
+from headwater.assets.deduplication.buckets import beyond_width, ranks
 from headwater.assets.deduplication.decontamination import build_index
 from headwater.assets.deduplication.driver import Deduplicated, deduplicate, deduplicate_again
 from headwater.assets.deduplication.minhash import minhash
@@ -23,6 +23,7 @@ from headwater.assets.deduplication.options import (
     RareWordsOptions,
 )
 from headwater.assets.deduplication.population import alike
+from headwater.assets.key_sets import KeySet
 
 ITEM = "alpha beta gamma delta"
 LEDGER = pa.schema([(name, pa.string()) for name in ("doc_id", "split", "source", "date")])

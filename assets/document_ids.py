@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headwater.assets.deduplication.buckets import Flags, KeySet
-from headwater.assets.deduplication.normalise import Hashes, Rows
+from headwater.assets.key_sets import Hashes, KeySet, Rows
+from headwater.assets.storage.tables import Flags
 
 _WIDTH = 32  # characters of an id
 _FEW = 1_000  # ids among which a look-up needs no such help
