@@ -49,11 +49,18 @@ def first_at_least(keys: Hashes, key: np.uint64) -> int:
 
 @compiled()
 def _search(column: Hashes, keys: Hashes, bitmap: Bytes, shift: np.uint64, rows: Rows, places: Rows) -> int:
-    count = 0
+    """Write the rows whose key is among the keys, and its place there; gives how many.
+
+    The filter asks no question of the branch predictor: the next row stands where this one does, unless it passed.
+    """
+    passed = 0
     for row in range(len(column)):
         bit = (column[row] * _SPREAD) >> shift
-        if not (bitmap[bit >> np.uint64(3)] >> np.uint8(bit & np.uint64(7))) & np.uint8(1):
-            continue
+        rows[passed] = row
+        passed += int((bitmap[bit >> np.uint64(3)] >> np.uint8(bit & np.uint64(7))) & np.uint8(1))
+    count = 0
+    for at in range(passed):
+        row = rows[at]
         place = first_at_least(keys, column[row])
         if place < len(keys) and keys[place] == column[row]:
             rows[count] = row

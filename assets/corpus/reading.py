@@ -77,7 +77,7 @@ _FORMATS = {
     **dict.fromkeys(_DATA_EXTENSIONS.split(), "data"),
 }
 
-_MAX_ROWS = 8192
+_MAX_ROWS = 1 << 14
 
 
 def list_files(source: Source, workspace: Path) -> list[SourceFile]:
@@ -133,12 +133,12 @@ def read_partition(
     files: Sequence[SourceFile],
     held_out: HeldOut,
     limits: ReadLimits,
-    batch_bytes: int = 16_000_000,
+    batch_bytes: int = 24_000_000,
 ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
     """Read files into batches of (documents, ledger) rows: schemas `documents_schema(sources)` and RAW_LEDGER.
 
     Every record has a ledger row; only readable ones have a document. A batch is closed once it holds `batch_bytes`
-    of content or 8,192 rows; the rows do not depend on where batches end.
+    of content or 16,384 rows; the rows do not depend on where batches end.
     """
     schema = documents_schema(sources.values())
     documents: list[dict[str, Any]] = []

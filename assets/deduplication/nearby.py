@@ -39,8 +39,7 @@ def nearby(earlier: Documents, gone: Rows, arrived: Documents, options: Deduplic
         first = stop
     chosen = np.concatenate(places) if places else np.empty(0, dtype=np.int64)
     index = pa.Table.from_batches(parts, moving.schema).combine_chunks()
-    rows = chosen if earlier.rows is None else earlier.rows[chosen]
-    return Documents(index, earlier.ledger, rows), np.searchsorted(chosen, gone)
+    return Documents(index, earlier.said(chosen).combine_chunks()), np.searchsorted(chosen, gone)
 
 
 def _key_sets(moving: pa.Table, bands: list[str], exact: bool) -> dict[str, KeySet]:
