@@ -142,9 +142,9 @@ class Population:
         """
         columns = numbers(self.earlier.signatures.column(band)), numbers(self.arrived.signatures.column(band))
         keys, found = KeySet(self._pick(columns, members)), []
-        for column, shingles, first in zip(columns, self._shingles, (0, self.count), strict=True):
+        for column, documents, first in zip(columns, (self.earlier, self.arrived), (0, self.count), strict=True):
             rows, buckets = keys.find(column)
-            compared = shingles[rows] > 0
+            compared = rows_of(documents.signatures, ["shingles"], rows)["shingles"].to_numpy() > 0
             found.append((first + rows[compared], buckets[compared]))
         (old, old_buckets), (new, new_buckets) = found
         return np.concatenate([old, new]), np.concatenate([old_buckets, new_buckets])

@@ -56,7 +56,6 @@ def materialize_deduplicated(context: StageContext) -> Outcome:
     options: DeduplicationOptions = context.stage.options  # type: ignore[assignment]
     curated = context.inputs["curated"]
     now = reaching(context, curated)
-    give_back_memory()
     rank = {name: place for place, name in enumerate(context.stage.identity_options["source_order"])}
     items, too_short = _evaluation_items(context, options)
     if context.base is not None:
@@ -86,6 +85,7 @@ def _evaluation_items(context: StageContext, options: DeduplicationOptions) -> t
 def _compute(context: StageContext, now: Reaching, rank: dict[str, int], items: Table | None) -> Result:
     """All documents, compared with one another."""
     options: DeduplicationOptions = context.stage.options  # type: ignore[assignment]
+    give_back_memory()
     made = make_fit(context, now)
     fit = None if made is None else (context.place.table("fit"), made.version)
     tables = sign(context, now, now.kept, items, fit)

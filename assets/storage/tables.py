@@ -131,12 +131,20 @@ _known_flags = remembered(8)(_flags)
 def take_positions(url: str, version: int, positions: Positions, columns: list[str] | None = None) -> pa.Table:
     """Columns (default: all) of the rows at some positions, in the order of the positions.
 
-    By row ids: ``take`` of Lance walks the deletion marks anew for every row, seconds for a few hundred of them.
+    By row ids where rows were deleted: ``take`` of Lance walks the deletion marks anew for every row, seconds for a few
+    hundred of them.
     """
     table = open_table(url, version)
     if len(positions) == 0:
         return table.scanner(columns=columns, limit=0).to_table()
+    if not _has_deletions(url, version):
+        return table.take(positions.tolist(), columns=columns)
     return table._take_rows(row_ids(table, positions), columns=columns)
+
+
+@remembered(32)
+def _has_deletions(url: str, version: int) -> bool:
+    return any(fragment.num_deletions for fragment in open_table(url, version).get_fragments())
 
 
 def content_of_version(url: str, version: int) -> ContentSum:
@@ -248,4 +256,4 @@ def spread_rows(url: str, version: int, rows: int, columns: list[str] | None = N
     if there <= rows:
         return table.to_table(columns=columns)
     starts = np.linspace(0, there - each, runs).astype(np.int64)
-    return pa.concat_tables(take_rows(url, version, int(start), each, columns) for start in starts)
+    return take_positions(url, version, (starts[:, np.newaxis] + np.arange(each)).ravel(), columns)

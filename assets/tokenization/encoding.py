@@ -19,7 +19,7 @@ from headwater.assets.tokenization.long_documents import can_be_cut, cut
 
 # Characters given to the encoder at once: its own records take some hundred bytes a character.
 _CHUNK = 1 << 20
-_PROBED, _PROBED_CHARACTERS = 64, 2_000  # texts, and of each so much, that both encoders are compared on
+_PROBED, _PROBED_CHARACTERS = 32, 1_000  # texts, and of each so much, that both encoders are compared on
 
 
 def token_type(vocabulary_size: int) -> np.dtype:
