@@ -7,7 +7,7 @@ flat rules, the reference documentation and the editor's schema come from one pl
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 
 from headwater.assets.curation.licences import normalise_licence
 from headwater.assets.curation.lists import read_list
@@ -23,6 +23,9 @@ _CODEX = "Chen et al. 2021, arXiv:2107.03374, 3.1"
 _STARCODER = "Li et al. 2023, arXiv:2305.06161, 3.1"
 _STARCODER2 = "Lozhkov et al. 2024, arXiv:2402.19173, 3.1"
 _OWN = "Headwater's own default"
+
+
+Count = NonNegativeInt | None
 
 
 def _limit(signal: str, bound: Bound, default: float | None, text: str, source: str) -> Any:
@@ -94,8 +97,8 @@ class GopherQuality(RuleSet):
 
     kind: Literal["gopher_quality"] = Field(default="gopher_quality", description="Names this set of rules.")
     applies_to: AppliesTo = _applies("prose")
-    min_words: int | None = _limit("words", "min", 50, "Fewest words", _GOPHER)
-    max_words: int | None = _limit("words", "max", 100_000, "Most words", _GOPHER)
+    min_words: Count = _limit("words", "min", 50, "Fewest words", _GOPHER)
+    max_words: Count = _limit("words", "max", 100_000, "Most words", _GOPHER)
     min_mean_word_length: float | None = _limit(
         "mean_word_length", "min", 3, "Shortest mean word length in code points", _GOPHER
     )
@@ -113,7 +116,7 @@ class GopherQuality(RuleSet):
     min_alphabetic_word_fraction: float | None = _limit(
         "alphabetic_word_fraction", "min", 0.8, "Smallest share of words with an alphabetic character", _GOPHER
     )
-    min_stop_words: int | None = _limit("stop_words", "min", 2, "Fewest distinct English stop words (of 8)", _GOPHER)
+    min_stop_words: Count = _limit("stop_words", "min", 2, "Fewest distinct English stop words (of 8)", _GOPHER)
 
 
 def _repeat(signal: str, default: float, text: str) -> Any:
@@ -161,13 +164,13 @@ class C4(RuleSet):
 
     kind: Literal["c4"] = Field(default="c4", description="Names this set of rules.")
     applies_to: AppliesTo = _applies("prose")
-    max_lorem_ipsum: int | None = _limit("lorem_ipsum", "max", 0, "Most occurrences of 'lorem ipsum'", _C4)
-    max_curly_brackets: int | None = _limit("curly_brackets", "max", 0, "Most { characters", _C4)
-    min_sentences: int | None = _limit("sentences", "min", 5, "Fewest sentences", _C4)
-    max_javascript_lines: int | None = _limit(
+    max_lorem_ipsum: Count = _limit("lorem_ipsum", "max", 0, "Most occurrences of 'lorem ipsum'", _C4)
+    max_curly_brackets: Count = _limit("curly_brackets", "max", 0, "Most { characters", _C4)
+    min_sentences: Count = _limit("sentences", "min", 5, "Fewest sentences", _C4)
+    max_javascript_lines: Count = _limit(
         "javascript_lines", "max", None, "Most lines with 'javascript' (C4 removes such lines)", _OWN
     )
-    max_policy_lines: int | None = _limit(
+    max_policy_lines: Count = _limit(
         "policy_lines", "max", None, "Most lines of terms or cookie policies (C4 removes such lines)", _OWN
     )
     min_terminal_line_fraction: float | None = _limit(
@@ -199,12 +202,12 @@ class Length(RuleSet):
 
     kind: Literal["length"] = Field(default="length", description="Names this set of rules.")
     applies_to: AppliesTo = _applies("any")
-    min_bytes: int | None = _limit("bytes", "min", None, "Fewest bytes of UTF-8", _OWN)
-    max_bytes: int | None = _limit("bytes", "max", None, "Most bytes of UTF-8", _OWN)
-    min_chars: int | None = _limit("chars", "min", None, "Fewest code points", _OWN)
-    max_chars: int | None = _limit("chars", "max", None, "Most code points", _OWN)
-    min_words: int | None = _limit("words", "min", 1, "Fewest words: the default drops documents without any", _OWN)
-    max_words: int | None = _limit("words", "max", None, "Most words", _OWN)
+    min_bytes: Count = _limit("bytes", "min", None, "Fewest bytes of UTF-8", _OWN)
+    max_bytes: Count = _limit("bytes", "max", None, "Most bytes of UTF-8", _OWN)
+    min_chars: Count = _limit("chars", "min", None, "Fewest code points", _OWN)
+    max_chars: Count = _limit("chars", "max", None, "Most code points", _OWN)
+    min_words: Count = _limit("words", "min", 1, "Fewest words: the default drops documents without any", _OWN)
+    max_words: Count = _limit("words", "max", None, "Most words", _OWN)
 
 
 class Code(RuleSet):
@@ -212,17 +215,17 @@ class Code(RuleSet):
 
     kind: Literal["code"] = Field(default="code", description="Names this set of rules.")
     applies_to: AppliesTo = _applies("code")
-    max_generated: int | None = _limit(
+    max_generated: Count = _limit(
         "generated", "max", 0, "1 keeps files whose first five lines say they were generated", _STARCODER2
     )
     max_mean_line_length: float | None = _limit(
         "mean_line_length", "max", 100, "Longest mean line in code points", _CODEX
     )
-    max_line_length: int | None = _limit("max_line_length", "max", 1000, "Longest line in code points", _CODEX)
+    max_line_length: Count = _limit("max_line_length", "max", 1000, "Longest line in code points", _CODEX)
     min_alphabetic_fraction: float | None = _limit(
         "alphabetic_fraction", "min", 0.25, "Smallest share of alphabetic among non-whitespace characters", _STARCODER
     )
-    max_lines: int | None = _limit("lines", "max", 100_000, "Most lines", _STARCODER2)
+    max_lines: Count = _limit("lines", "max", 100_000, "Most lines", _STARCODER2)
     max_encoded_fraction: float | None = _limit(
         "encoded_fraction", "max", 0.5, "Largest share of characters in base64-like runs", _STARCODER2
     )
@@ -236,13 +239,13 @@ class Pii(RuleSet):
 
     kind: Literal["pii"] = Field(default="pii", description="Names this set of rules.")
     applies_to: AppliesTo = _applies("any")
-    max_email: int | None = _limit("pii_email", "max", 20, "Most e-mail addresses", _OWN)
-    max_ip: int | None = _limit("pii_ip", "max", None, "Most public IP addresses", _OWN)
-    max_phone: int | None = _limit("pii_phone", "max", 20, "Most phone numbers", _OWN)
-    max_credit_card: int | None = _limit("pii_credit_card", "max", 0, "Most credit card numbers", _OWN)
-    max_iban: int | None = _limit("pii_iban", "max", 0, "Most IBANs", _OWN)
-    max_api_key: int | None = _limit("pii_api_key", "max", 0, "Most API keys", _OWN)
-    max_private_key: int | None = _limit("pii_private_key", "max", 0, "Most private keys", _OWN)
+    max_email: Count = _limit("pii_email", "max", 20, "Most e-mail addresses", _OWN)
+    max_ip: Count = _limit("pii_ip", "max", None, "Most public IP addresses", _OWN)
+    max_phone: Count = _limit("pii_phone", "max", 20, "Most phone numbers", _OWN)
+    max_credit_card: Count = _limit("pii_credit_card", "max", 0, "Most credit card numbers", _OWN)
+    max_iban: Count = _limit("pii_iban", "max", 0, "Most IBANs", _OWN)
+    max_api_key: Count = _limit("pii_api_key", "max", 0, "Most API keys", _OWN)
+    max_private_key: Count = _limit("pii_private_key", "max", 0, "Most private keys", _OWN)
 
 
 class Language(RuleSet):
@@ -341,7 +344,7 @@ class Words(RuleSet):
     file: str | None = Field(
         default=None, description="A text file with more words, one a line; lines that begin with # are comments."
     )
-    max_count: int | None = _limit("words_", "max", 0, "Most occurrences of listed words", _C4)
+    max_count: Count = _limit("words_", "max", 0, "Most occurrences of listed words", _C4)
 
     def title(self) -> str:
         """`words.<name>`: several lists may be declared."""
