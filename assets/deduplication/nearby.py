@@ -55,22 +55,22 @@ def nearby(earlier: Documents, gone: Rows, arrived: Documents, options: Deduplic
 
 def _matters(index: pa.Table, moving: pa.Table, near: RareWordsOptions) -> Flags:
     """Which documents of the index agree with one that moves, or share a crowded bucket with it."""
-    crowded, codes = np.zeros(len(index), dtype=np.bool_), [np.empty(0, dtype=np.int64)]
+    matters, codes = np.zeros(len(index), dtype=np.bool_), [np.empty(0, dtype=np.int64)]
     here, there = (np.flatnonzero(rows["shingles"].to_numpy() > 0) for rows in (index, moving))
     for name in band_columns(near):
         one, two, full = _sharing(_keys(index, name)[here], _keys(moving, name)[there], near.bucket_width)
-        crowded[here[full]] = True
+        matters[here[full]] = True
         codes.append(here[one] * len(moving) + there[two])
     one, two = np.divmod(distinct(np.concatenate(codes)), max(len(moving), 1))
-    undecided = ~crowded[one]
+    undecided = ~matters[one]
     one, two = one[undecided], two[undecided]
 
     def keys(name: str) -> Hashes:
         return np.concatenate([_keys(index, name), _keys(moving, name)])
 
     agree = agreeing(keys, one, len(index) + two, near)
-    crowded[one[agree]] = True
-    return crowded
+    matters[one[agree]] = True
+    return matters
 
 
 def _sharing(keys: Hashes, moving: Hashes, width: int) -> tuple[Rows, Rows, Rows]:
