@@ -20,7 +20,7 @@ from headwater.models.backbones.building import on_meta
 
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEMS = sorted(path.parent for path in (ROOT / "pipelines" / "systems").glob("*/defs.yaml"))
-LONGEST = 60  # lines that say something
+LONGEST = 62  # lines that say something
 WIDEST = 150  # characters of a line
 # What the data would say where a declaration leaves it open: enough to build heads of some size.
 FACTS = {"classes": 1000, "vocabulary_size": 32000, "context_length": 512, "image_size": 224, "channels": 3}
