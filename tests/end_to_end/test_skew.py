@@ -62,7 +62,7 @@ def test_a_giant_is_a_batch_of_its_own_and_batches_are_bounded_by_bytes_and_rows
     batches = list(read_partition({source.name: source}, files, HeldOut(), ReadLimits(), batch_bytes=100_000))
     rows = [ledger.num_rows for _, ledger in batches]
     assert rows[:2] == [7, 1]
-    assert max(rows) <= 8_192
+    assert max(rows) <= 16_384
     assert sum(rows) == 20_020
     sizes = [pa.compute.sum(ledger["bytes"]).as_py() for _, ledger in batches]
     assert sum(size >= 200_000 for size in sizes) == 1
