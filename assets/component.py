@@ -39,11 +39,14 @@ class StageComponent(dg.Component):
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
         """Builds the component from YAML; ``{{ env.NAME }}`` and the like are resolved in text values."""
         given = attributes.model_dump(exclude_unset=True) if attributes else {}
+        variants = given.pop(VARIANTS, None) or {}
         resolved = _resolved(given, context)
-        as_given = resolved == given and not given.get("scales") and not given.get(VARIANTS)
-        if isinstance(attributes, cls.options_type) and as_given:
-            return cls(attributes)
-        return cls(**resolved)
+        as_given = resolved == given and not given.get("scales")
+        component = cls(attributes) if isinstance(attributes, cls.options_type) and as_given else cls(**resolved)
+        for name, own in variants.items():  # as documents of their own: joined with what is written, not what it means
+            document = cls.get_model_cls().model_validate({**own, "name": name, "like": given["name"]})
+            component.variants.append(cls.load(document, context))
+        return component
 
     def stages(self, pipeline: str) -> list[Stage]:
         """The stages of this component, inputs first, without those of its variants."""

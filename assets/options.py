@@ -53,6 +53,14 @@ class ComponentOptions(Options):
             return completed(attributes, cls.__name__.removesuffix("Options"))
         return attributes
 
+    @field_validator("scales")
+    @classmethod
+    def _the_same_component(cls, scales: dict[Scale, dict[str, Any]]) -> dict[Scale, dict[str, Any]]:
+        for scale, own in scales.items():
+            if said := sorted(own.keys() & set(NOT_IN_A_VARIANT)):
+                raise ValueError(f"'{scale}' says {' and '.join(said)}, which hold at every scale; say it outside")
+        return scales
+
     @model_validator(mode="after")
     def _variants_differ(self) -> Self:
         for name, own in self.variants.items():

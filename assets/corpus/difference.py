@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headwater.assets.context import StageContext
+from headwater.assets.context import Rebuild, StageContext
 from headwater.assets.corpus.annotations import annotated_at
 from headwater.assets.corpus.view import Table, behind
 from headwater.assets.storage.changes import staying
@@ -54,9 +54,12 @@ def kept_difference(context: StageContext, earlier: Record, present: Record) -> 
     """Compares what two records of one corpus (signals, curated or deduplicated) keep; reads ids and flags alone.
 
     Raises:
-        Rebuild: a version of the ledger is no longer there.
+        Rebuild: a version that is needed is no longer there.
     """
-    before, after = _version(context, earlier), _version(context, present)
+    try:
+        before, after = _version(context, earlier), _version(context, present)
+    except FileNotFoundError as error:
+        raise Rebuild(str(error)) from error
     changes = context.changes_between(before.raw, after.raw, "ledger")
     gone, fresh = before.kept.copy(), after.kept.copy()
     if _says_the_same(before, after):
@@ -66,9 +69,14 @@ def kept_difference(context: StageContext, earlier: Record, present: Record) -> 
         fresh[: changes.kept][carried] = False
     left, come = np.flatnonzero(gone), np.flatnonzero(fresh)
     if len(left) and len(come):
-        old, new = _described(before, left), _described(after, come)
-        left = left[~np.asarray(pc.is_in(old, value_set=new))]
-        come = come[~np.asarray(pc.is_in(new, value_set=old))]
+        try:
+            old, new = _described(before, left), _described(after, come)
+        except FileNotFoundError as error:  # a purge took the texts that these documents had
+            if not _says_the_same(before, after):
+                raise Rebuild(str(error)) from error
+            old = new = pa.array([], pa.string())  # whatever stands in another row goes and comes again
+        left = left[~np.asarray(pc.is_in(old, value_set=new))] if len(old) else left
+        come = come[~np.asarray(pc.is_in(new, value_set=old))] if len(new) else come
     ids = take(before.ledger, left, ["doc_id"])["doc_id"].combine_chunks()
     return KeptDifference(ids, come, (np.cumsum(after.readable) - 1)[come])
 

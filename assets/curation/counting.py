@@ -49,7 +49,7 @@ def count_decisions(decisions: pa.Table, stage: str, sources: pa.ChunkedArray | 
     reached = pc.or_(decisions["kept"], pc.fill_null(pc.equal(decisions["stage"], stage), False))
     rules = pc.if_else(decisions["kept"], KEPT, decisions["rule"]).filter(reached)
     if sources is None:
-        return {"": _counted(rules)}
+        return added({}, {"": _counted(rules)})
     of = sources.filter(reached).combine_chunks()
     return {source: _counted(rules.filter(pc.equal(of, source))) for source in pc.unique(of).to_pylist()}
 

@@ -17,8 +17,13 @@ def with_variants(documents: Iterable[yaml.Node]) -> Iterator[yaml.Node]:
     """Every document, and behind it one for each variant that its component names."""
     for document in documents:
         yield document
-        if isinstance(document, yaml.MappingNode):
+        if isinstance(document, yaml.MappingNode) and not _has_none(_value(document, "type")):
             yield from _variants(document)
+
+
+def _has_none(kind: yaml.Node | None) -> bool:
+    """Whether components of a kind have no variants: what automates a pipeline is there once."""
+    return isinstance(kind, yaml.ScalarNode) and kind.value.rpartition(".")[2] == "Automation"
 
 
 def _variants(document: yaml.MappingNode) -> Iterator[yaml.Node]:
@@ -27,8 +32,11 @@ def _variants(document: yaml.MappingNode) -> Iterator[yaml.Node]:
     if not isinstance(name, yaml.ScalarNode) or not isinstance(variants, yaml.MappingNode):
         return
     kind = [(key, value) for key, value in document.value if key.value == "type"]
+    seen = {name.value}
     for key, value in variants.value:  # what is not one, or may not stand in one, is refused where it stands
-        if isinstance(key, yaml.ScalarNode) and isinstance(value, yaml.MappingNode) and key.value != name.value:
+        named = isinstance(key, yaml.ScalarNode) and key.tag == _TEXT and key.value not in seen
+        if named and isinstance(value, yaml.MappingNode):
+            seen.add(key.value)
             own = [pair for pair in value.value if pair[0].value not in NOT_IN_A_VARIANT]
             said = [(_text("name", key), key), (_text("like", key), name), *own]
             attributes = yaml.MappingNode(value.tag, said, key.start_mark, value.end_mark)

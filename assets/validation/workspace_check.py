@@ -72,7 +72,7 @@ def said_in(workspace: Workspace) -> dict[str, Said]:
         with suppress(OSError):
             files[path.relative_to(workspace.root).as_posix()] = path.read_bytes()
     found: dict[str, Said] = {}
-    if any(b"like:" in data or b"variants:" in data for data in files.values()):
+    if any(b"like" in data or b"variants" in data for data in files.values()):
         for file, data in files.items():
             found = {said.attributes["name"]: said for said in _said(file, data)} | found
     return found
@@ -226,21 +226,22 @@ def _validate_attributes(file: str, kind: str, node: yaml.MappingNode, values: A
         found = Declared(file, kind, declared.name, model.model_validate(values), node)
     except ValidationError as error:
         found_wrong = error.errors()
-        if _other_is_wrong(model, values):
-            found_wrong = [each for each in found_wrong if not _inherited(values, each)]
+        if (others := _errors_of_other(model, values)) and all(each["loc"] for each in others):  # there is such a one
+            missing = [each["loc"] for each in others if each["type"] == "missing"]
+            found_wrong = [e for e in found_wrong if not _inherited(values, e) and e["loc"] not in missing]
         return declared, _without_echoes([_problem(file, model, each, attributes, line) for each in found_wrong])
     return found, list(_wrong_scales(found, values, attributes))
 
 
-def _other_is_wrong(model: type[BaseModel], values: dict[str, Any]) -> bool:
-    """Whether the component that this one is like is wrong by itself, which is told where it stands."""
+def _errors_of_other(model: type[BaseModel], values: dict[str, Any]) -> list[ErrorDetails]:
+    """What is wrong by itself in the component that this one is like, which is told where it stands."""
     if values.get("like") is None:
-        return False
+        return []
     try:
         model.model_validate({"name": "other", "like": values["like"]})
     except ValidationError as error:
-        return all(each["loc"] for each in error.errors())  # there is such a component
-    return False
+        return error.errors()
+    return []
 
 
 def _inherited(values: dict[str, Any], error: ErrorDetails) -> bool:

@@ -158,6 +158,8 @@ def test_variants_work_in_python():
         ("other: {name: third}", 9, "its key is its name"),
         ("other: {like: third}", 9, "like this one"),
         ("other: 3", 9, "mapping"),
+        ("other: {scales: {smoke: {name: third}}}", 9, "hold at every scale"),
+        ("1: {}", 9, "Text is expected"),
         ("other thing: {}", 9, "is not a name"),
     ],
 )
@@ -173,3 +175,41 @@ def test_a_variant_may_be_named_by_others_and_be_wrong_with_them(workspace):
     (problem,) = validate_workspace(written(workspace, VARIED, fit))
     assert "other" in problem.mend
     assert validate_workspace(written(workspace, VARIED, fit.replace("othr", "other"))) == []
+
+
+def test_a_variant_is_joined_with_what_is_written_as_a_document_of_its_own_is(workspace):
+    """Not with what it means: a short form that says no `kind` is joined with one that does."""
+    written_out = BASE.replace("held_out: {group: document, share: 0.2}", "deduplication: {near: {bucket_width: 3}}")
+    own = "deduplication: {near: {kind: minhash}, verifier: {kind: jaccard}}"
+    near = written(workspace, written_out + f"  variants: {{other: {{{own}}}}}\n")
+    like = "type: headwater.assets.Corpus\nattributes: {name: third, like: notes, " + own + "}\n"
+    (near.pipelines / "like").mkdir()
+    (near.pipelines / "like" / "defs.yaml").write_text(like)
+    definitions = load_definitions(near)
+    options = {stage.name: stage.options for stage in stages_of(definitions) if stage.stage == "deduplicated"}
+    assert options["other"].near.bucket_width == options["third"].near.bucket_width == 3
+    assert options["other"].near.kind == "minhash"
+
+
+def test_variants_take_templates_from_the_environment(workspace, monkeypatch):
+    monkeypatch.setenv("WHICH", "far")
+    templated = BASE.replace("notes/*.jsonl", "{{ env.WHICH }}/*.jsonl")
+    sources = "[{kind: jsonl, path: 'very/{{ env.WHICH }}.jsonl'}]"
+    options = loaded(written(workspace, templated + f"  variants: {{other: {{}}, third: {{sources: {sources}}}}}\n"))
+    assert [options[name].sources[0].path for name in ("notes", "other", "third")] == [
+        "far/*.jsonl",
+        "far/*.jsonl",
+        "very/far.jsonl",
+    ]
+
+
+@pytest.mark.parametrize("key", ['"variants"', "variants "])
+def test_variants_are_found_however_their_key_is_written(workspace, key):
+    assert validate_workspace(written(workspace, f"{BASE}  {key}: {{other: {{}}}}\n")) == []
+
+
+def test_what_is_missing_in_the_other_is_told_once_and_automations_have_no_variants(workspace):
+    without = "type: headwater.assets.Corpus\nattributes: {name: notes, variants: {other: {}, third: {}}}\n"
+    assert [problem.field for problem in validate_workspace(written(workspace, without))] == ["attributes.sources"]
+    automation = "type: headwater.assets.Automation\nattributes: {name: auto, variants: {other: {}}}\n"
+    assert [p.field for p in validate_workspace(written(workspace, BASE, automation))] == ["attributes.variants"]

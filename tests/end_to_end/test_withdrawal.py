@@ -223,6 +223,24 @@ def test_what_is_current_is_the_same_after_a_purge_and_refreshes_go_on(lab: Lab)
     assert refreshed == fresh
 
 
+@pytest.mark.parametrize("followed", ["signals", "curated", "deduplicated"])
+def test_tokens_follow_although_a_purge_took_the_texts_that_they_had(lab: Lab, followed: str) -> None:
+    """The corpus followed a withdrawal and an addition and was purged; then the tokens follow, as the purge advises."""
+    texts = plant_canary(lab)
+    lab.run(*PIPELINE[:3])
+    withdraw(lab.store, select_matching(lab.store, CANARY, read_blocklist(lab.store)), "asked", "me", "match", False)
+    write(lab, texts | {"new": prose(77)})
+    lab.run(PIPELINE[0], until=followed)
+    purge_withdrawn(lab.store, False, {})
+    lab.run(*PIPELINE[:3])
+    spans, decisions = lab.table("packed/tokens", "spans"), lab.table("notes/deduplicated", "decisions")
+    kept = decisions.filter(decisions["kept"])["doc_id"].to_pylist()
+    assert sorted(spans["doc_id"].to_pylist()) == sorted(kept)
+    assert lab.record("packed/tokens").metrics["documents_encoded"] <= 2
+    purge_withdrawn(lab.store, False, {})
+    assert where_decoded(lab, CANARY) == []
+
+
 def test_a_purge_may_be_interrupted_anywhere(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     plant_canary(lab)
     data = PIPELINE[:3]
