@@ -21,6 +21,10 @@ from headwater.assets.scales import at_scale, chosen_scale
 from headwater.assets.stages import Stage
 
 
+class TemplateError(ValueError):
+    """A template of a declaration gives nothing, such as a variable of the environment that is not set."""
+
+
 class StageComponent(dg.Component):
     """Base of the kinds of asset."""
 
@@ -37,10 +41,17 @@ class StageComponent(dg.Component):
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
-        """Builds the component from YAML; ``{{ env.NAME }}`` and the like are resolved in text values."""
+        """Builds the component from YAML; ``{{ env.NAME }}`` and the like are resolved in text values.
+
+        Raises:
+            TemplateError: one of them gives nothing.
+        """
         given = attributes.model_dump(exclude_unset=True) if attributes else {}
         variants = given.pop(VARIANTS, None) or {}
-        resolved = _resolved(given, context)
+        try:
+            resolved = _resolved(given, context)
+        except TemplateError as error:
+            raise TemplateError(f"{given.get('name', cls.__name__)}: {error}") from error
         as_given = resolved == given and not given.get("scales")
         component = cls(attributes) if isinstance(attributes, cls.options_type) and as_given else cls(**resolved)
         for name, own in variants.items():  # as documents of their own: joined with what is written, not what it means
@@ -76,6 +87,6 @@ def _resolved(value: Any, context: dg.ComponentLoadContext) -> Any:
         for template in re.findall(r"{{.*?}}", value):
             note_declared(template)
             if context.resolution_context.resolve_value(template) is None:
-                raise ValueError(f"'{template}' in '{value}' gives nothing; is the environment variable set?")
+                raise TemplateError(f"'{template}' in '{value}' gives nothing; is the environment variable set?")
         return str(context.resolution_context.resolve_value(value))  # templates stand for text: '8' stays a text
     return value

@@ -14,6 +14,7 @@ def mendable(error: BaseException) -> str | None:
 
     Dagster wraps what a step or a declaration raised; the cause is what people need.
     """
+    from headwater.assets.component import TemplateError
     from headwater.assets.context import StageError
     from headwater.assets.corpus.sources.records import SourceError
     from headwater.assets.curation.lists import ListError
@@ -24,7 +25,7 @@ def mendable(error: BaseException) -> str | None:
 
     known = (
         CommandError, ComputeError, DeclarationError, ListError, ShardError, SourceError, StageError, StepError,
-        StoreError, TrackingError, WorkspaceError, FileExistsError,
+        StoreError, TemplateError, TrackingError, WorkspaceError, FileExistsError,
     )  # fmt: skip
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}."

@@ -4,6 +4,7 @@ import dagster as dg
 import pytest
 
 from headwater.assets import Corpus
+from headwater.assets.command_line.errors import mendable
 from headwater.assets.component import pipeline_definitions
 from headwater.assets.dagster_assets import stages_of
 from headwater.assets.definitions import load_definitions
@@ -213,3 +214,14 @@ def test_what_is_missing_in_the_other_is_told_once_and_automations_have_no_varia
     assert [problem.field for problem in validate_workspace(written(workspace, without))] == ["attributes.sources"]
     automation = "type: headwater.assets.Automation\nattributes: {name: auto, variants: {other: {}}}\n"
     assert [p.field for p in validate_workspace(written(workspace, BASE, automation))] == ["attributes.variants"]
+
+
+def test_a_template_that_gives_nothing_is_told_as_what_people_can_mend(workspace, monkeypatch):
+    monkeypatch.delenv("NOWHERE", raising=False)
+    templated = BASE.replace("notes/*.jsonl", "{{ env.NOWHERE }}/*.jsonl")
+    with pytest.raises(Exception, match="notes") as raised:
+        loaded(written(workspace, templated))
+    message = mendable(raised.value)
+    assert message is not None
+    assert message.startswith("notes: '{{ env.NOWHERE }}' in")
+    assert message.endswith("is the environment variable set?")
