@@ -43,14 +43,15 @@ def nearby(earlier: Documents, gone: Rows, arrived: Documents, options: Deduplic
         parts.append(batch.take(pa.array(rows)))
         first = stop
     chosen = np.concatenate(places) if places else np.empty(0, dtype=np.int64)
-    index = pa.Table.from_batches(parts, moving.schema).combine_chunks()
+    index = pa.Table.from_batches(parts, moving.schema)
+    del parts
     if isinstance(options.near, RareWordsOptions) and len(chosen):
         matters = _matters(index, moving, options.near)
         if options.exact.enabled:
             matters |= np.isin(_keys(index, _EXACT), wanted[_EXACT].keys)
         matters[np.searchsorted(chosen, gone)] = True
-        chosen, index = chosen[matters], index.filter(pa.array(matters)).combine_chunks()
-    return Documents(index, earlier.said(chosen).combine_chunks()), np.searchsorted(chosen, gone)
+        chosen, index = chosen[matters], index.filter(pa.array(matters))
+    return Documents(index.combine_chunks(), earlier.said(chosen).combine_chunks()), np.searchsorted(chosen, gone)
 
 
 def _matters(index: pa.Table, moving: pa.Table, near: RareWordsOptions) -> Flags:
