@@ -6,8 +6,8 @@ from pydantic import Field
 
 from headwater.models.options import Options
 
-TASKS = 64  # that a large step is cut into at least
-SMALL, LARGE = 8, 24  # MB of a task, at least and at most
+LEAST_TASKS = 64  # that a large step is cut into
+LEAST_MEGABYTES, MOST_MEGABYTES = 8, 24  # of a task
 
 
 class ComputeOptions(Options):
@@ -35,5 +35,5 @@ class ComputeOptions(Options):
         A task writes a piece of every table, and reading a column goes through all of them: fewer are quicker to follow
         ever after, as long as there are enough to share out and each fits into the memory of a worker.
         """
-        megabytes = self.partition_megabytes or min(max(total / 1e6 / TASKS, SMALL), LARGE)
+        megabytes = self.partition_megabytes or min(max(total / 1e6 / LEAST_TASKS, LEAST_MEGABYTES), MOST_MEGABYTES)
         return int(megabytes * 1e6)

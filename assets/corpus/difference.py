@@ -69,16 +69,23 @@ def kept_difference(context: StageContext, earlier: Record, present: Record) -> 
         fresh[: changes.kept][carried] = False
     left, come = np.flatnonzero(gone), np.flatnonzero(fresh)
     if len(left) and len(come):
-        try:
-            old, new = _described(before, left), _described(after, come)
-        except FileNotFoundError as error:  # a purge took the texts that these documents had
-            if not _says_the_same(before, after):
-                raise Rebuild(str(error)) from error
-            old = new = pa.array([], pa.string())  # whatever stands in another row goes and comes again
-        left = left[~np.asarray(pc.is_in(old, value_set=new))] if len(old) else left
-        come = come[~np.asarray(pc.is_in(new, value_set=old))] if len(new) else come
+        left, come = _less_the_same(before, after, left, come)
     ids = take(before.ledger, left, ["doc_id"])["doc_id"].combine_chunks()
     return KeptDifference(ids, come, (np.cumsum(after.readable) - 1)[come])
+
+
+def _less_the_same(before: _Version, after: _Version, left: Positions, come: Positions) -> tuple[Positions, Positions]:
+    """The rows that left and that came, without documents that only stand in another row.
+
+    Where a purge took the texts that they had, such documents go and come again.
+    """
+    try:
+        old, new = _described(before, left), _described(after, come)
+    except FileNotFoundError as error:
+        if not _says_the_same(before, after):
+            raise Rebuild(str(error)) from error
+        return left, come
+    return left[~np.asarray(pc.is_in(old, value_set=new))], come[~np.asarray(pc.is_in(new, value_set=old))]
 
 
 def take(table: Table, positions: Positions, columns: list[str]) -> pa.Table:

@@ -23,15 +23,6 @@ HOLES = pa.schema(
 )
 
 
-def stream_end(stream: str, spans: pa.Table, holes: pa.Table) -> int:
-    """The token after the last one that ever stood in a stream."""
-    stops = [0]
-    for table in (spans, holes):
-        own = pc.equal(table["stream"], stream)
-        stops.append(pc.max(pc.add(table["start"].filter(own), table["length"].filter(own))).as_py() or 0)
-    return max(stops)
-
-
 def stream_ends(spans: pa.Table) -> dict[str, int]:
     """The token after the last one of each stream, of places (columns stream, start and length)."""
     stops = pa.table({"stream": spans["stream"], "stop": pc.add(spans["start"], spans["length"])})

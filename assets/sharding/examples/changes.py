@@ -15,7 +15,7 @@ from headwater.assets.context import Rebuild, StageContext
 from headwater.assets.sharding.examples.documents import SPANS_OF_EXAMPLES, Documents
 from headwater.assets.storage.records import TableRecord
 from headwater.assets.storage.tables import read_table
-from headwater.assets.tokenization.numbering import HOLES, holes_left, stream_end
+from headwater.assets.tokenization.numbering import HOLES, holes_left, stream_ends
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ class Change:
 
     def first_sample(self, stream: str) -> int:
         """Number of the first example that comes."""
-        return stream_end(stream, self.before, self.holes)
+        places = [table.select(["stream", "start", "length"]) for table in (self.before, self.holes)]
+        return stream_ends(pa.concat_tables(places)).get(stream, 0)
 
     def _placed(self, documents: Documents) -> pa.Table:
         count, first = len(documents), self.first_sample(documents.stream)
