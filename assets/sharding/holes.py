@@ -22,6 +22,7 @@ from headwater.assets.sharding.shards import (
     copy_with,
     stored_block,
     stored_tokens,
+    tokens_of,
     write_shard,
 )
 
@@ -60,10 +61,8 @@ def _with_blocks_replaced(
         for place, block in enumerate(entry.blocks):
             if own := _within(spans, block, layout):
                 stored = stored_block(shard, entry.stream, block, layout)
-                tokens = stored_tokens(shard, entry.stream, block, layout)
-                content, new = block_members(
-                    entry.stream, entry.number, place, _punched(tokens, layout, entry.number, block, own)
-                )
+                punched = _punched(tokens_of(stored, layout), layout, entry.number, block, own)
+                content, new = block_members(entry.stream, entry.number, place, punched)
                 if len(content) != len(stored.content):
                     return None
                 pieces.append((block.offset - stored.first, content))

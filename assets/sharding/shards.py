@@ -223,8 +223,18 @@ def stored_tokens(shard: IO[bytes], stream: str, entry: BlockEntry, layout: Shar
     Raises:
         ShardError: another array lies where the index says that this one does.
     """
+    return tokens_of(stored_block(shard, stream, entry, layout), layout)
+
+
+def tokens_of(block: StoredBlock, layout: ShardLayout) -> np.ndarray:
+    """The tokens of a block that was read from its shard: (samples, sequence_length).
+
+    Raises:
+        ShardError: another array lies where the index says that this one does.
+    """
+    entry = block.entry
     shape, dtype = (entry.samples, layout.sequence_length), layout.stored
-    block, header = stored_block(shard, stream, entry, layout), array_header(shape, dtype)
+    header = array_header(shape, dtype)
     size = entry.samples * layout.sequence_length * dtype.itemsize
     if block.content[block.first - len(header) : block.first] != header or len(block.content) < block.first + size:
         raise ShardError(f"{entry.key} is not where the index says: materialize the shards again")
