@@ -79,6 +79,7 @@ class StageContext:
     """What a stage's function may use: its options, its inputs' records, its place, and the means to compute.
 
     ``base`` is the earlier output of the same options and code that this run may build on; None asks for a full run.
+    ``found`` is what the stage's own look outside the graph had found when the identity was made.
     """
 
     stage: Stage
@@ -89,6 +90,7 @@ class StageContext:
     executor: Executor
     log: Callable[[str], None] | None = None
     base: Record | None = None
+    found: Any = None
     steps: list[StepRecord] = field(default_factory=list)  # what the steps of this run did and cost
     place: Place = field(init=False)
 

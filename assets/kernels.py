@@ -40,6 +40,8 @@ def compiled(allocates: bool = True, **options: Any) -> Callable[[Function], Fun
             # numba would look at the age of the function's own file alone, and miss a change in one that it calls.
             cache._cache_file._source_stamp = _source_digest(Path(function.__code__.co_filename).parent)
             cache.load_overload = partial(_load_kept, cache._guard_against_spurious_io_errors, cache._load_overload)
+            # What other packages teach numba (awkward, a tenth of a second to load) no kernel here uses.
+            kept._compilation_chain_init_hook = lambda: None
         except (RuntimeError, AttributeError):  # no writable folder, or another numba: compile in each process
             kept = numba.njit(**settings)(function)
         return cast(Function, kept)

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import headwater
 from headwater.assets.compute.executor import executor_for
@@ -25,7 +25,7 @@ from headwater.assets.context import Rebuild, StageContext, StageError
 from headwater.assets.lineage.openlineage import observed, settle_dead_run, told_if_refused
 from headwater.assets.redaction import redact_error, redacted
 from headwater.assets.schemas import LOOKED_UP
-from headwater.assets.stages import Outcome, Stage, import_object
+from headwater.assets.stages import Outcome, Outside, Stage, import_object
 from headwater.assets.storage.attempts import clear_attempts
 from headwater.assets.storage.content import digest_of
 from headwater.assets.storage.indexes import index_keys
@@ -49,9 +49,15 @@ class RunResult(NamedTuple):
 
 
 def wanted_identity(
-    stage: Stage, store: Store, workspace: Workspace, coming: Mapping[str, Record] | None = None
+    stage: Stage,
+    store: Store,
+    workspace: Workspace,
+    coming: Mapping[str, Record] | None = None,
+    outside: Outside | None = None,
 ) -> Identity:
     """What determines the stage's content now, or would with the records that are ``coming`` for some assets.
+
+    ``outside`` is what was seen outside the graph, where somebody has looked already.
 
     Raises:
         StageError: an input was never materialized.
@@ -66,9 +72,9 @@ def wanted_identity(
         versions = {name: table.version for name, table in record.tables.items()}
         inputs[role] = InputRecord(content=record.content_version, identity=record.digest, tables=versions)
         records[role] = record
-    if stage.outside:
-        digest = import_object(stage.outside)(stage, workspace)
-        inputs["outside"] = InputRecord(content=digest, identity=digest)
+    outside = outside or stage.look_outside(workspace)
+    if outside is not None:
+        inputs["outside"] = InputRecord(content=outside.digest, identity=outside.digest)
     options = stage.identity_options | {"_inputs": dict(stage.inputs)}
     further = import_object(stage.modules_of_inputs)(store, records) if stage.modules_of_inputs else ()
     return Identity(asset=stage.asset, inputs=inputs, options=options, code=stage.code_record(further))
@@ -93,7 +99,8 @@ def run_stage(
     with place.lease():
         settle_dead_run(stage, store, workspace)
         with told_if_refused(stage, store, workspace, run), _told_clearly(stage, store):
-            wanted = wanted_identity(stage, store, workspace)
+            outside = stage.look_outside(workspace)
+            wanted = wanted_identity(stage, store, workspace, outside=outside)
         current = place.record()
         if current is not None and place.lost(current):
             if current.serves(wanted):
@@ -119,7 +126,8 @@ def run_stage(
                 finish(earlier)
             return RunResult(earlier, reused=True)
         with observed(stage, store, workspace, grown, run) as finish, _told_clearly(stage, store):
-            record = _refresh_or_compute(stage, store, workspace, grown, base, log, run)
+            compute = partial(_compute, stage, store, workspace, outside and outside.found, log, run)
+            record = _refresh_or_compute(stage, store, grown, base, compute, log)
             place.publish(record)
             place.forget_damage(record.digest)
             finish(record)
@@ -216,17 +224,16 @@ def _whole(place: Place, record: Record) -> bool:
 def _refresh_or_compute(
     stage: Stage,
     store: Store,
-    workspace: Workspace,
     wanted: Identity,
     base: Record | None,
+    compute: Callable[[Identity, Record | None], Record],
     log: Callable[[str], None] | None,
-    run: str | None,
 ) -> Record:
     """Builds on the base where there is one, and in full where that proves impossible."""
     if base is not None:
         _refuse_incomplete(store.place(stage.asset), base)
         try:
-            return _compute(stage, store, workspace, wanted, base, log, run)
+            return compute(wanted, base)
         except Exception as error:
             table = damaged_table(error)  # of a past version of an input, or the full run meets it as well
             if table is None and not isinstance(error, Rebuild):
@@ -234,7 +241,7 @@ def _refresh_or_compute(
             if log is not None:
                 log(f"{stage.asset}: computed in full, because {says_damaged(*table) if table else error}")
     try:
-        return _compute(stage, store, workspace, wanted.plain() if base else wanted, None, log, run)
+        return compute(wanted.plain() if base else wanted, None)
     except Exception as error:
         if table := damaged_table(error):
             raise StageError(says_damaged(*table)) from error
@@ -252,15 +259,16 @@ def _compute(
     stage: Stage,
     store: Store,
     workspace: Workspace,
-    wanted: Identity,
-    base: Record | None,
+    found: Any,
     log: Callable[[str], None] | None,
     run: str | None,
+    wanted: Identity,
+    base: Record | None,
 ) -> Record:
     consumed = {role: asset for role, asset in stage.inputs.items() if role in wanted.inputs}
     inputs = {role: _consumed(store, asset, wanted.inputs[role]) for role, asset in consumed.items()}
     executor = executor_for(stage.compute)
-    context = StageContext(stage, store, workspace, wanted.digest(), inputs, executor, log, base)
+    context = StageContext(stage, store, workspace, wanted.digest(), inputs, executor, log, base, found)
     started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
     outcome = stage.load()(context)
     plots = _store_plots(context, outcome.plots)

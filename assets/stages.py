@@ -8,13 +8,14 @@ it.
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from headwater.assets.code_version import code_record
 from headwater.assets.compute.options import ComputeOptions
 from headwater.assets.options import Options
 from headwater.assets.redaction import redacted_options
 from headwater.assets.storage.records import CheckRecord, CodeRecord, Counts, TableRecord
+from headwater.assets.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Stage:
     determining: Mapping[str, Any] | None = None  # the part of the options that decides content; None: all of them
     inputs: Mapping[str, str] = field(default_factory=dict)  # role → asset "component/stage"
     optional: tuple[str, ...] = ()  # roles whose asset may never have been materialized
-    outside: str | None = None  # "package.module:function" (stage, workspace) → hash of what lies outside the graph
+    outside: str | None = None  # "package.module:function" (stage, workspace) → Outside, or its digest alone
     refreshes: tuple[str, ...] = ()  # roles ("outside" is one) whose changes an earlier output can be built on for
     limits: tuple[str, ...] = ()  # options that checks alone look at: another one is a refresh, which checks again
     grows: bool = False  # the earlier output shapes the content: it is part of the identity
@@ -72,9 +73,23 @@ class Stage:
         own = (self.function.partition(":")[0], *self.modules, *further)
         return code_record(self.code, own, self.libraries)
 
+    def look_outside(self, workspace: Workspace) -> "Outside | None":
+        """What the stage depends on outside the graph, as it is now; None where there is nothing of the kind."""
+        if self.outside is None:
+            return None
+        seen = import_object(self.outside)(self, workspace)
+        return seen if isinstance(seen, Outside) else Outside(seen)
+
     def load(self) -> Callable[..., "Outcome"]:
         """The stage's function, imported now."""
         return import_object(self.function)
+
+
+class Outside(NamedTuple):
+    """What lies outside the graph, such as the files of a source."""
+
+    digest: str
+    found: Any = None  # what was looked at, for the stage's function, so that it need not look again
 
 
 @dataclass

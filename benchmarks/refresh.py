@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ FILES = 1_000
 PHASES = ("full", "nothing", "added", "removed")
 # The most frequent words: without them the default rules take random words for something other than prose.
 FUNCTION_WORDS = ["the", "of", "and", "to", "in", "that", "is", "was", "for", "with", "be", "have", "this", "from"]
+Written = tuple[dict[Path, Path], float, int]  # where each file held back belongs and lies, megabytes, documents
 TITLES = {
     "full": "full run",
     "nothing": "refresh, nothing changed",
@@ -40,6 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--documents", type=int, default=100_000, help="documents of the synthetic corpus")
     parser.add_argument("--default-corpus", action="store_true", help="the installed packages instead, as files")
+    parser.add_argument("--megabytes", type=float, help="so much of the installed packages (default: all of them)")
     parser.add_argument("--one-process", action="store_true", help="all phases in one process: start-up counts once")
     parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder, removed at the end)")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table into this Markdown page")
@@ -50,18 +53,27 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="headwater-bench-") as temporary:
         phase = run_phase_here if given.one_process else _in_a_process
-        compare(Path(temporary) / "small", 2_000, False, phase)  # kernels are compiled once, and not by every run
-        text = compare(given.folder or Path(temporary) / "corpus", given.documents, given.default_corpus, phase)
+        compare(Path(temporary) / "small", partial(write_corpus, documents=2_000), phase)  # compiles kernels, once
+        write = partial(write_corpus, documents=given.documents)
+        if given.default_corpus:
+            write = partial(copy_packages, limit=given.megabytes)
+        text = compare(given.folder or Path(temporary) / "corpus", write, phase)
     print(f"\n{text}")
     if given.write:
-        name = "refresh-default" if given.default_corpus else "refresh"
-        write_section(given.write, f"{name}-warm" if given.one_process else name, text)
+        write_section(given.write, _section(given), text)
 
 
-def compare(folder: Path, documents: int, default_corpus: bool, run: Callable[[Path, str], dict[str, Any]]) -> str:
+def _section(given: argparse.Namespace) -> str:
+    name = "refresh"
+    if given.default_corpus:
+        name += "-default" if given.megabytes else "-packages"
+    return f"{name}-warm" if given.one_process else name
+
+
+def compare(folder: Path, write: Callable[[Path], Written], run: Callable[[Path, str], dict[str, Any]]) -> str:
     """Runs all phases over one corpus and tells the table as Markdown."""
-    say(f"writing {'the installed packages' if default_corpus else f'{documents:,} documents'}")
-    added, megabytes, count = (copy_packages if default_corpus else write_corpus)(folder, documents)
+    say("writing the corpus")
+    added, megabytes, count = write(folder)
     measured = {}
     for phase in PHASES:
         if phase == "added":
@@ -132,7 +144,7 @@ def bytes_read() -> float:
     return float(lines.get("rchar", "nan"))
 
 
-def write_corpus(folder: Path, documents: int) -> tuple[dict[Path, Path], float, int]:
+def write_corpus(folder: Path, documents: int) -> Written:
     """Random prose of 100 to 400 words with 4 % near and 2 % exact duplicates, as JSON lines; 1 % is held back."""
     per_file, held_back = max(documents // FILES, 50), {}
     files = -(-documents // per_file)
@@ -176,12 +188,12 @@ def _sentences(words: list[str]) -> str:
     return " ".join(parts)
 
 
-def copy_packages(folder: Path, documents: int) -> tuple[dict[Path, Path], float, int]:
-    """The default pipeline's corpus as plain files; every hundredth is held back."""
+def copy_packages(folder: Path, limit: float | None) -> Written:
+    """The default pipeline's corpus as plain files, whole or so many megabytes; every hundredth is held back."""
     from headwater.assets.corpus.options import InstalledPackages
     from headwater.assets.corpus.reading import list_files
 
-    held_back, size, found = {}, 0, list_files(InstalledPackages(max_megabytes=24), folder)
+    held_back, size, found = {}, 0, list_files(InstalledPackages(max_megabytes=limit), folder)
     for number, file in enumerate(found):
         path = folder / "documents" / file.uri
         target = folder / f"later-{number}" if number % 100 == 99 else path

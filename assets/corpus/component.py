@@ -46,7 +46,7 @@ class Corpus(StageComponent):
             options=options.raw(),
             inputs={"withdrawals": "headwater/withdrawals"},
             optional=("withdrawals",),
-            outside="headwater.assets.corpus.stage:sources_fingerprint",
+            outside="headwater.assets.corpus.stage:look_at_sources",
             refreshes=("outside", "withdrawals"),
             modules=(*_READING, *_modules_of(options.sources)),
             checks=(

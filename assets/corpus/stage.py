@@ -9,7 +9,6 @@ refresh opens only what is new or changed.
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,7 +31,7 @@ from headwater.assets.corpus.refresh import (
 )
 from headwater.assets.markdown import markdown_table
 from headwater.assets.schemas import RAW_LEDGER
-from headwater.assets.stages import Outcome, Stage
+from headwater.assets.stages import Outcome, Outside, Stage
 from headwater.assets.storage.content import digest_of
 from headwater.assets.storage.records import CheckRecord, TableRecord
 from headwater.assets.storage.tables import Positions, read_table, scan_batches, take_positions
@@ -60,11 +59,15 @@ class ReadTask:
     documents: pa.Schema | None = None  # of the corpus, where the sources are not here to say it
 
 
-def sources_fingerprint(stage: Stage, workspace: Workspace) -> str:
-    """Hash of the listing (names, sizes, times): while it stays the same, nothing is read again."""
+def look_at_sources(stage: Stage, workspace: Workspace) -> Outside:
+    """The listing and its hash (names, sizes, times): while that stays the same, nothing is read again.
+
+    Raises:
+        SourceError: a source matches no file, or cannot be listed.
+    """
     options: RawOptions = stage.options  # type: ignore[assignment]
-    listing = [[f.source, f.uri, f.size, f.stamp] for f in _files(options, workspace.root)]
-    return digest_of(listing)
+    files = [file for source in options.sources for file in list_files(source, workspace.root)]
+    return Outside(digest_of([[f.source, f.uri, f.size, f.stamp] for f in files]), files)
 
 
 def _schemas(options: RawOptions) -> dict[str, pa.Schema]:
@@ -75,10 +78,10 @@ def materialize_raw(context: StageContext) -> Outcome:
     """Reads all sources, or only what is new and changed in them where an earlier output is at hand.
 
     Raises:
-        SourceError: a source matches no file, or a file cannot be opened.
+        SourceError: a file cannot be opened.
     """
     options: RawOptions = context.stage.options  # type: ignore[assignment]
-    files = _files(options, context.workspace.root)
+    files: list[SourceFile] = context.found
     blocklist = read_blocklist(context.store) if "withdrawals" in context.inputs else None
     if context.base is not None and "files" in context.base.tables:
         return _refresh(context, options, files, blocklist)
@@ -165,10 +168,6 @@ def _newly_blocked(context: StageContext, ledger: pa.Table, blocklist: Blocklist
     if before is not None and before.content == now.content_version:
         return nothing
     return pc.if_else(ledger["kept"].combine_chunks(), blocklist.blocks(ledger, context.stage.name), nothing)
-
-
-def _files(options: RawOptions, root: Path) -> list[SourceFile]:
-    return [file for source in options.sources for file in list_files(source, root)]
 
 
 def _read(task: ReadTask) -> Iterator[tuple[str, Any]]:

@@ -43,12 +43,11 @@ class Suspicions(NamedTuple):
 @lru_cache(maxsize=2)
 def suspicions(typography: bool) -> Suspicions:
     """The tables for repair without HTML entities, with or without changes to quotes, ligatures and widths."""
-    characters = [chr(code) for code in range(_EXAMINED)]
     kinds, combining = np.zeros(0x110000, np.uint8), np.zeros(0x110000, np.uint8)
     kinds[_EXAMINED:] = MOJIBAKE
-    combining[:_EXAMINED] = [unicodedata.combining(character) for character in characters]
+    combining[:_EXAMINED] = list(map(unicodedata.combining, _characters_below(_EXAMINED)))
     kinds[combining > 0] |= MARK
-    kinds[_composing(characters)] |= COMPOSED
+    kinds[_composing()] |= COMPOSED
     kinds[list(ftfy.chardata.CONTROL_CHARS)] |= REMOVED
     kinds[[0x0D, 0x2028, 0x2029]] |= LINE_BREAK
     kinds[0x80:0xA0] |= MOJIBAKE
@@ -56,28 +55,36 @@ def suspicions(typography: bool) -> Suspicions:
         fixers: tuple[Callable[[str], str], ...] = (
             ftfy.fixes.fix_latin_ligatures, ftfy.fixes.fix_character_width, ftfy.fixes.uncurl_quotes,
         )  # fmt: skip
-        kinds[[code for code in range(BEYOND) if any(fix(characters[code]) != characters[code] for fix in fixers)]] |= (
-            MOJIBAKE
-        )
+        kinds[_examined_where(lambda text: any(fix(text) != text for fix in fixers), BEYOND)] |= MOJIBAKE
     left, right = _pairs(kinds)
     kinds[:BEYOND][left[:BEYOND] > 0] |= PAIR
     kinds[BEYOND:] |= PAIR if left[BEYOND] else 0
     return Suspicions(kinds, left, right, combining)
 
 
-def _composing(characters: list[str]) -> list[int]:
+def _examined_where(changes: Callable[[str], bool], stop: int = _EXAMINED) -> list[int]:
+    """The characters that something changes, below `stop`: looked for in rows of 256 first, most of which stay."""
+    characters = _characters_below(stop)
+    rows = (characters[first : first + 256] for first in range(0, stop, 256))
+    return [ord(character) for row in rows if changes(row) for character in row if changes(character)]
+
+
+def _characters_below(stop: int) -> str:
+    return np.arange(stop, dtype="<u4").tobytes().decode("utf-32-le", "surrogatepass")
+
+
+def _composing() -> list[int]:
     """Characters without which a text in canonical order is in form C: those it changes, and those it may compose.
 
     These are Unicode's values No and Maybe of NFC_Quick_Check (UAX #15, 9), from the decompositions of all characters.
     """
     found = set(range(0x1161, 0x1176)) | set(range(0x11A8, 0x11C3))  # Hangul vowels and tails compose by arithmetic
-    for code, character in enumerate(characters):
-        parts = unicodedata.decomposition(character).split()
-        if parts and not parts[0].startswith("<"):
-            if unicodedata.normalize("NFC", character) != character:
-                found.add(code)
-            elif len(parts) == 2:
-                found.add(int(parts[1], 16))
+    for code in _examined_where(lambda text: not unicodedata.is_normalized("NFD", text)):
+        parts = unicodedata.decomposition(chr(code)).split()  # none of a Hangul syllable, which form C leaves
+        if parts and unicodedata.normalize("NFC", chr(code)) != chr(code):
+            found.add(code)
+        elif len(parts) == 2:
+            found.add(int(parts[1], 16))
     return sorted(found)
 
 

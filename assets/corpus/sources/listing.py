@@ -49,7 +49,8 @@ def list_files(source: FileSource | WarcFiles, workspace: Path) -> list[SourceFi
             "Relative paths start at the workspace folder, and ** stands for any depth of folders"
         )
     root = _static_root(pattern, _literal_start(source.path, pattern))
-    files = [_source_file(source, filesystem, located, root, path, info) for path, info in found.items()]
+    urls = {path: _url_of(filesystem, located, path) for path in found}
+    files = [_source_file(source, root, path, urls[path], info) for path, info in found.items()]
     return sorted(files, key=lambda file: file.uri)
 
 
@@ -123,18 +124,19 @@ def _static_root(pattern: str, start: int) -> str:
     return re.sub(r"\[(.)\]", r"\1", root[:start]) + root[start:]
 
 
-def _source_file(
-    source: FileSource | WarcFiles, filesystem: Any, located: str, root: str, path: str, info: dict[str, Any]
-) -> SourceFile:
-    uri = path[len(root) :].lstrip("/") if path.startswith(root) else path.lstrip("/")
+def _url_of(filesystem: Any, located: str, path: str) -> str:
+    """What fsspec opens for a path within the store that `located` names."""
     links = links_of(located)
     if len(links) == 1:
-        url = filesystem.unstrip_protocol(path)
-    else:
-        at = _pattern_link(links)
-        protocol, separator, _ = links[at].rpartition("://")
-        links[at] = f"{protocol}{separator}{path.lstrip('/') if separator else path}"
-        url = "::".join(links)
+        return f"file://{path}" if isinstance(filesystem, LocalFolders) else str(filesystem.unstrip_protocol(path))
+    at = _pattern_link(links)
+    protocol, separator, _ = links[at].rpartition("://")
+    links[at] = f"{protocol}{separator}{path.lstrip('/') if separator else path}"
+    return "::".join(links)
+
+
+def _source_file(source: FileSource | WarcFiles, root: str, path: str, url: str, info: dict[str, Any]) -> SourceFile:
+    uri = path[len(root) :].lstrip("/") if path.startswith(root) else path.lstrip("/")
     stamp = next((str(info[name]) for name in _STAMPS if info.get(name) is not None), "")
     uri, fault = spelled_out(uri), info.get("fault")
     stamp = f"{fault}, {stamp}" if fault else stamp  # a target that appears is a change, whatever its time

@@ -1,11 +1,13 @@
 """Local files as fsspec's patterns match them, told apart more carefully than fsspec does.
 
 fsspec passes over a folder that it may not list, and a corpus would then lose the folder's documents without a word.
-It also takes every symbolic link for a file. Here a folder that could hold matches must be listed, a link is what it
-leads to, and one that leads nowhere is a file with a fault.
+It also takes every symbolic link for a file, and asks twenty things about each entry of every folder. Here a folder
+that could hold matches must be listed and no other is, a link is what it leads to, and one that leads nowhere is a
+file with a fault.
 """
 
 import errno
+import os
 import re
 import stat
 from pathlib import Path
@@ -41,17 +43,44 @@ class LocalFolders(LocalFileSystem):  # type: ignore[misc]
         super().__init__()
         self.pattern = pattern
 
-    def ls(self, path: str, detail: bool = False, **kwargs: Any) -> list[Any]:
-        """The entries of a folder, as in fsspec; none if it has vanished meanwhile."""
+    def find(
+        self, path: str, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False, **kwargs: Any
+    ) -> Any:
+        """The files at most `maxdepth` folders below, of those that could match, with what `regular` asks about them.
+
+        No folders, whatever `withdirs` says. Files and folders that vanish meanwhile are left out.
+        """
+        found, folders = {}, [(path.rstrip("/"), 1)]
+        while folders:
+            folder, depth = folders.pop()
+            for entry in self._entries(folder):
+                name = f"{folder}/{entry.name}"
+                if not entry.is_dir(follow_symlinks=False):
+                    found[name] = _asked(entry)
+                elif (maxdepth is None or depth < maxdepth) and may_hold(self.pattern, name):
+                    folders.append((name, depth + 1))
+        return {name: info for name, info in sorted(found.items()) if info is not None} if detail else sorted(found)
+
+    def _entries(self, folder: str) -> list["os.DirEntry[str]"]:
         try:
-            entries: list[Any] = super().ls(path, detail=detail, **kwargs)
-            return entries
+            with os.scandir(folder or "/") as entries:
+                return list(entries)
         except (FileNotFoundError, NotADirectoryError):
-            raise  # the walk goes on without it
+            return []
         except OSError as error:
-            if may_hold(self.pattern, path):
-                raise UnlistableFolder(path, error.strerror or str(error)) from error
-            raise
+            if may_hold(self.pattern, folder):
+                raise UnlistableFolder(folder, error.strerror or str(error)) from error
+            return []
+
+
+def _asked(entry: "os.DirEntry[str]") -> dict[str, Any] | None:
+    """Of a file or link: its size, time and kind as fsspec names them; None if it has vanished."""
+    try:
+        seen = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    kind = "file" if stat.S_ISREG(seen.st_mode) else "other"
+    return {"type": kind, "islink": stat.S_ISLNK(seen.st_mode), "size": seen.st_size, "mtime": seen.st_mtime}
 
 
 def may_hold(pattern: str, folder: str) -> bool:

@@ -5,6 +5,7 @@ import pickle
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +13,7 @@ from headwater.assets.corpus.component import Corpus
 from headwater.assets.corpus.options import HeldOut, ReadLimits, TextFiles
 from headwater.assets.corpus.reading import SourceError, list_files, read_partition
 from headwater.assets.corpus.refresh import compare_listings, files_table
-from headwater.assets.corpus.sources.local import may_hold
+from headwater.assets.corpus.sources.local import LocalFolders, may_hold
 from headwater.assets.corpus.sources.records import spelled_out
 
 ALL = TextFiles(name="notes", path="notes/**/*")
@@ -60,6 +61,41 @@ def test_a_forbidden_folder_that_can_hold_no_match_is_no_matter(notes, forbid, p
     expected = list_files(TextFiles(path=path), notes)
     forbid("secret")
     assert list_files(TextFiles(path=path), notes) == expected
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["**", "**/*", "*", "*.txt", "*/*.txt", "**/*.txt", "a/**", "a*/**/*.txt", "a/b/*", "**/b/**", "**/b/*.txt",
+     "?/[bx]/*", ".h/*", "**/.h/**", "[[]q]/*", "a/**/b/*", "none/**"],
+)  # fmt: skip
+def test_what_matches_is_what_fsspec_finds(tmp_path, pattern):
+    for name in (
+        "1.txt",
+        "2.md",
+        "a/3.txt",
+        "a/b/4.txt",
+        "a/b/c/5.txt",
+        "x/b/6.txt",
+        ".h/7.txt",
+        "a/.h/8",
+        "[q]/9.txt",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    (tmp_path / "b").symlink_to(tmp_path / "a" / "b")
+    (tmp_path / "link.txt").symlink_to("1.txt")
+    asked = f"{tmp_path}/{pattern}"
+    expected = {path: (info["mtime"], info["islink"]) for path, info in _files_by_fsspec(asked).items()}
+    found = {
+        path: (info["mtime"], info["islink"]) for path, info in LocalFolders(asked).glob(asked, detail=True).items()
+    }
+    assert found == expected
+
+
+def _files_by_fsspec(pattern):
+    found = LocalFileSystem().glob(pattern, detail=True)
+    return {path: info for path, info in found.items() if info["type"] != "directory"}
 
 
 def test_a_folder_that_vanishes_while_it_is_listed_is_gone(notes, forbid):
