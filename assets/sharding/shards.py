@@ -177,7 +177,7 @@ def block_members(stream: str, shard: int, place: int, block: Block) -> tuple[by
     return content.getvalue(), entry
 
 
-def copy_with(shard: IO[bytes], pieces: Sequence[tuple[int, bytes]], target: str) -> str:
+def copy_with(shard: io.FileIO, pieces: Sequence[tuple[int, bytes]], target: str) -> str:
     """Copies an open file to another place with other bytes at some offsets (ascending); returns its SHA-256."""
     digest = hashlib.sha256()
     with appears_whole(target) as sink:
@@ -187,18 +187,22 @@ def copy_with(shard: IO[bytes], pieces: Sequence[tuple[int, bytes]], target: str
     return digest.hexdigest()
 
 
-def _with_pieces(shard: IO[bytes], pieces: Sequence[tuple[int, bytes]]) -> Iterator[bytes]:
-    """The bytes in parts small enough to be hashed and written while the processor's caches hold them."""
+def _with_pieces(shard: io.FileIO, pieces: Sequence[tuple[int, bytes]]) -> Iterator[bytes | memoryview]:
+    """The bytes in parts, each to be used before the next is asked for: they lie in one buffer.
+
+    Parts are small enough to be hashed and written while the processor's caches hold them.
+    """
+    buffer = memoryview(bytearray(_PART_BYTES))
     shard.seek(0)
     for start, piece in pieces:
         while left := start - shard.tell():
-            part = shard.read(min(left, _PART_BYTES))
+            part = buffer[: shard.readinto(buffer[: min(left, _PART_BYTES)])]
             if not part:
                 raise ShardError(f"{shard.name} ends before what its index says: materialize the shards again")
             yield part
         yield piece
         shard.seek(len(piece), os.SEEK_CUR)
-    while part := shard.read(_PART_BYTES):
+    while part := buffer[: shard.readinto(buffer)]:
         yield part
 
 
