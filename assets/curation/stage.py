@@ -35,7 +35,7 @@ from headwater.assets.workspace import Workspace
 
 # A decision ledger that later stages add to: which text was decided on, and which stage dropped it.
 LEDGER = pa.schema([*DECISIONS, pa.field("stage", pa.string()), pa.field("content_id", pa.string(), nullable=False)])
-SUMMARISED = 20_000  # documents of a large corpus whose signals the summary is drawn from
+SUMMARISED = 5_000  # documents of a large corpus whose signals the summary is drawn from
 _ORIGIN = ["doc_id", "kept", "rule", "value", "threshold", "detail", "content_id", "format", "url", "license"]
 
 

@@ -12,6 +12,7 @@ from threading import Thread
 
 import pyarrow as pa
 import pytest
+from openlineage.client.serde import Serde
 from openlineage_schema import problems_of
 from small_pipelines import Lab, bytes_tokenizer, notes, packed, plant, stages_of, tiny_training
 
@@ -162,6 +163,18 @@ def test_a_run_that_cannot_begin_is_told_without_places_and_secrets(lab, monkeyp
     assert "hunter2" not in json.dumps([start, fail])
     assert str(lab.root) not in json.dumps([start, fail])
     assert problems_of(start) + problems_of(fail) == []
+
+
+def test_lines_are_what_the_client_itself_writes(lab, monkeypatch):
+    written = []
+    write = openlineage_delivery.as_json
+    monkeypatch.setattr(openlineage_delivery, "as_json", lambda event: written.append(event) or write(event))
+    plant(lab, 4)
+    lab.run(notes(owners=["team:data"]), until="curated")
+    with pytest.raises(Exception, match="nowhere"):
+        lab.run(notes("gone", "nowhere.jsonl"), until="raw")
+    assert [write(event) for event in written] == [Serde.to_json(event) for event in written]
+    assert {event.eventType.value for event in written} == {"START", "COMPLETE", "FAIL"}
 
 
 def test_an_error_that_may_quote_a_document_is_told_by_its_type_and_place(lab, monkeypatch):
