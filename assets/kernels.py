@@ -8,11 +8,12 @@ there needs none of them, so here they are loaded when something must be compile
 import hashlib
 import logging
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.core.caching import FunctionCache, NullCache
 from numba.core.runtime import rtsys
 
 Function = TypeVar("Function", bound=Callable)
@@ -34,30 +35,48 @@ def compiled(allocates: bool = True, **options: Any) -> Callable[[Function], Fun
 
     def compile_later(function: Function) -> Function:
         kept: Any = numba.njit(**settings)(function)
-        try:
-            kept.enable_caching()
-            cache = kept._cache
-            # numba would look at the age of the function's own file alone, and miss a change in one that it calls.
-            cache._cache_file._source_stamp = _source_digest(Path(function.__code__.co_filename).parent)
-            cache.load_overload = partial(_load_kept, cache._guard_against_spurious_io_errors, cache._load_overload)
-            # What other packages teach numba (awkward, a tenth of a second to load) no kernel here uses.
-            kept._compilation_chain_init_hook = lambda: None
-        except (RuntimeError, AttributeError):  # no writable folder, or another numba: compile in each process
-            kept = numba.njit(**settings)(function)
+        if hasattr(kept, "_cache"):
+            kept._cache = _Kept(function)
+        # What other packages teach numba (awkward, a tenth of a second to load) no kernel here uses.
+        kept._compilation_chain_init_hook = lambda: None
         return cast(Function, kept)
 
     return compile_later
 
 
-def _load_kept(guarded: Callable[[], Any], load: Callable[[Any, Any], Any], signature: Any, target: Any) -> Any:
-    """The compiled function from disk, or None: what numba does, less the loading of what compiles."""
-    rtsys.initialize(target)  # memory of arrays that kernels make
-    found = None
-    with guarded():
-        found = load(signature, target)
-    if found is None:
-        _tell_that_it_takes_a_while()
-    return found
+class _Kept:
+    """The place on disk of a function's machine code, looked for when the function is first called.
+
+    numba looks when a function is declared, and writes a file to try whether it may: a tenth of a second for those of
+    one stage, most of which are only compiled into others.
+    """
+
+    def __init__(self, function: Callable) -> None:
+        self._function = function
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
+
+    @cached_property
+    def _cache(self) -> Any:
+        try:
+            cache = FunctionCache(self._function)
+            # numba would look at the age of the function's own file alone, and miss a change in one that it calls.
+            cache._cache_file._source_stamp = _source_digest(Path(self._function.__code__.co_filename).parent)
+            return cache
+        except (RuntimeError, AttributeError):  # no writable folder, or another numba: compile in each process
+            return NullCache()
+
+    def load_overload(self, signature: Any, target: Any) -> Any:
+        """The compiled function from disk, or None: what numba does, less the loading of what compiles."""
+        rtsys.initialize(target)  # memory of arrays that kernels make
+        found = None
+        if not isinstance(self._cache, NullCache):
+            with self._cache._guard_against_spurious_io_errors():
+                found = self._cache._load_overload(signature, target)
+        if found is None:
+            _tell_that_it_takes_a_while()
+        return found
 
 
 @lru_cache(maxsize=1)
