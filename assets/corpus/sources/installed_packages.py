@@ -5,11 +5,14 @@ stray file never becomes data. Folders that depend on the machine (compiled modu
 left out. A budget is filled with whole packages in an order drawn from their names.
 """
 
+import csv
 import json
+import os
 import re
 import sysconfig
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from hashlib import blake2b
 from importlib import metadata
 from pathlib import Path, PurePosixPath
@@ -29,7 +32,7 @@ _MEGABYTE = 1_000_000
 class _Entry(NamedTuple):
     group: str
     uri: str
-    path: Path
+    path: str
     license: str | None
 
 
@@ -77,12 +80,12 @@ def read(source: InstalledPackages, file: SourceFile, limits: ReadLimits) -> Ite
 
 def _source_file(source: InstalledPackages, entry: _Entry) -> SourceFile | None:
     try:
-        status = entry.path.stat()
+        status = os.stat(entry.path)  # noqa: PTH116 - to make a path of each takes longer than to look at the files
     except OSError:
         return None  # listed by its distribution but removed since
     if not source.min_bytes <= status.st_size <= source.max_bytes:
         return None
-    url = f"file://{entry.path.as_posix()}"
+    url = f"file://{entry.path}"
     return SourceFile(source.name, entry.uri, url, status.st_size, str(status.st_mtime_ns), entry.group, entry.license)
 
 
@@ -95,7 +98,7 @@ def _stdlib(source: InstalledPackages) -> Iterator[_Entry]:
         relative = path.relative_to(root).as_posix()
         group = f"stdlib.{relative.split('/')[0].split('.')[0]}"
         if relative.endswith(source.extensions) and group not in excluded:
-            yield _Entry(group, f"stdlib/{relative}", path, _STDLIB_LICENSE)
+            yield _Entry(group, f"stdlib/{relative}", path.as_posix(), _STDLIB_LICENSE)
 
 
 def _walk(folder: Path, with_tests: bool) -> Iterator[Path]:
@@ -124,12 +127,22 @@ def _distributions(source: InstalledPackages) -> Iterator[_Entry]:
 
 
 def _files_of(found: metadata.Distribution, name: str, extensions: tuple[str, ...]) -> Iterator[_Entry]:
-    listed = [str(PurePosixPath(path)) for path in found.files or ()]
-    paths = [path for path in listed if path.endswith(extensions) and _is_portable(path)]
-    license = license_of(found)
+    listed = (_plain(path) for path in _listed(found) if path.endswith(extensions))
+    paths = [path for path in listed if _is_portable(path)]
+    license, root = license_of(found), Path(str(found.locate_file(""))).as_posix()
     own = main_module(paths) or name
     for path in sorted(paths):
-        yield _Entry(_group(path, own), f"site-packages/{path}", Path(str(found.locate_file(path))), license)
+        yield _Entry(_group(path, own), f"site-packages/{path}", f"{root}/{path}", license)
+
+
+def _listed(found: metadata.Distribution) -> list[str]:
+    """The files that a distribution says it installed; Python's own `files` makes a path of each, for seconds."""
+    recorded = found.read_text("RECORD")
+    return [row[0] for row in csv.reader(recorded.splitlines())] if recorded else list(map(str, found.files or ()))
+
+
+def _plain(path: str) -> str:
+    return str(PurePosixPath(path)) if "./" in path or "//" in path else path
 
 
 def _group(path: str, own: str) -> str:
@@ -175,6 +188,7 @@ def license_of(found: metadata.Distribution) -> str | None:
     return ", ".join(names) if names else None
 
 
+@lru_cache(maxsize=4096)
 def normalized(name: str) -> str:
     """A distribution's name in the form that PEP 503 compares."""
     return re.sub(r"[-_.]+", "-", name).lower()
