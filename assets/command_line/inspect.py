@@ -12,11 +12,13 @@ from rich.markdown import Markdown
 from rich.table import Table
 
 from headwater.assets.command_line.errors import CommandError
+from headwater.assets.command_line.headline import headline
 from headwater.assets.command_line.loading import Loaded, load_workspace, with_upstream
-from headwater.assets.command_line.materialize import headline
 from headwater.assets.lineage.plan import plan
 from headwater.assets.lineage.trace import upstream_record
+from headwater.assets.storage.places import Store
 from headwater.assets.storage.records import Record
+from headwater.assets.workspace import find_workspace
 
 _MARKS = {
     "reuse": "[dim]= reuse[/]",
@@ -78,22 +80,33 @@ def print_asset(asset: str, json: bool = False) -> None:
     """Prints an asset's record."""
     from headwater.assets.withdrawal.status import standing_checks  # loads Lance
 
-    loaded = load_workspace()
-    record = loaded.record(asset := loaded.asset(asset))
+    store, record = _stored(asset)
     if json:
         typer.echo(record.model_dump_json(indent=2))
         return
     console = Console(highlight=False)
     console.print(f"[bold]{record.asset}[/]  ({record.kind} of {record.pipeline})  {headline(record)}")
     console.print(_facts(record))
-    for check in [*record.checks, *standing_checks(loaded.store, record)]:
+    for check in [*record.checks, *standing_checks(store, record)]:
         mark = "[green]✓[/]" if check.passed else ("[red]✗ blocks[/]" if check.blocking else "[yellow]! warns[/]")
         console.print(f"{mark} {check.name}: {check.description}")
     for title, text in record.markdown.items():
         console.print(f"\n[bold]{title}[/]")
         console.print(Markdown(_DRAWING.sub("", text)))
     for title, file in record.plots.items():
-        console.print(f"[dim]{title}:[/] {loaded.store.place(asset).folder(record.digest)}/{file}")
+        console.print(f"[dim]{title}:[/] {store.place(record.asset).folder(record.digest)}/{file}")
+
+
+def _stored(asset: str) -> tuple[Store, Record]:
+    """The record of an asset, which is found by its whole name without loading what is declared."""
+    workspace = find_workspace()
+    workspace.prepare()
+    store = Store(workspace.store_url)
+    record = store.place(asset).record() if "/" in asset else None
+    if record is not None:
+        return store, record
+    loaded = load_workspace()
+    return loaded.store, loaded.record(loaded.asset(asset))
 
 
 def _facts(record: Record) -> Table:

@@ -4,16 +4,18 @@ import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import dagster as dg
+from typing import TYPE_CHECKING
 
 from headwater.assets.command_line.errors import CommandError
-from headwater.assets.dagster_assets import stages_of
-from headwater.assets.definitions import load_definitions
 from headwater.assets.stages import Stage, in_order
 from headwater.assets.storage.places import Store
 from headwater.assets.storage.records import Record
 from headwater.assets.workspace import Workspace, find_workspace
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+_NAMED = 12  # names that a hint lists
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Loaded:
 
     workspace: Workspace
     store: Store
-    definitions: dg.Definitions
+    definitions: "dg.Definitions"
     stages: tuple[Stage, ...]
 
     @property
@@ -95,6 +97,9 @@ class Loaded:
 
 def load_workspace() -> Loaded:
     """Finds the current workspace, prepares its settings and loads its declarations."""
+    from headwater.assets.dagster_assets import stages_of  # loads Dagster, which looking at records does not need
+    from headwater.assets.definitions import load_definitions
+
     workspace = find_workspace()
     workspace.prepare()
     os.chdir(workspace.root)  # relative paths in declarations start here
@@ -117,4 +122,7 @@ def with_upstream(stages: Sequence[Stage], chosen: Sequence[Stage]) -> list[Stag
 
 def _hint(word: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"Did you mean '{close[0]}'?" if close else f"There are: {', '.join(known)}."
+    if close:
+        return f"Did you mean '{close[0]}'?"
+    more = f", … `headwater show` lists all {len(known)}" if len(known) > _NAMED else ""
+    return f"There are: {', '.join(known[:_NAMED])}{more}."

@@ -73,7 +73,7 @@ class Corpus(StageComponent):
             determining=what_is_measured(curation),
             inputs={"raw": f"{options.name}/raw"},
             refreshes=("raw",),
-            outside="headwater.assets.curation.stage:word_lists_fingerprint",
+            outside="headwater.assets.curation.outside:word_lists_fingerprint",
             modules=(
                 "headwater.assets.curation.measure",
                 "headwater.assets.curation.transforms",
@@ -106,7 +106,7 @@ class Corpus(StageComponent):
             determining=what_decides(curation),
             inputs={"signals": f"{options.name}/signals"},
             refreshes=("signals",),
-            outside="headwater.assets.curation.stage:lists_fingerprint",
+            outside="headwater.assets.curation.outside:lists_fingerprint",
             modules=(
                 "headwater.assets.curation.decide",
                 "headwater.assets.curation.rules",
@@ -134,7 +134,7 @@ class Corpus(StageComponent):
             determining=deduplication.model_dump(mode="json")
             | {"source_order": [source.name for source in options.sources]},
             inputs={"curated": f"{options.name}/curated"},
-            outside="headwater.assets.deduplication.stage:evaluation_sets_fingerprint",
+            outside="headwater.assets.deduplication.outside:evaluation_sets_fingerprint",
             refreshes=("curated",),
             limits=("max_lost_share", "max_lost_share_of"),
             modules=("headwater.assets.deduplication",),

@@ -19,15 +19,13 @@ from headwater.assets.curation.counting import (
     drop_reasons,
 )
 from headwater.assets.curation.decide import decide
-from headwater.assets.curation.lists import list_digest
 from headwater.assets.curation.measure import curate, signal_schema
 from headwater.assets.curation.options import CurationOptions, rules_of
-from headwater.assets.curation.rule_sets import RuleSet, Words
 from headwater.assets.curation.rules import Rule
 from headwater.assets.markdown import markdown_table
 from headwater.assets.plain_plots import bar_table
 from headwater.assets.schemas import DECISIONS, DOCUMENTS, MEDIA_DOCUMENTS, MEDIA_TEXTS
-from headwater.assets.stages import Outcome, Stage
+from headwater.assets.stages import Outcome
 from headwater.assets.storage.content import digest_of
 from headwater.assets.storage.records import CheckRecord, Counts, Record, TableRecord
 from headwater.assets.storage.tables import Positions, read_table, spread_rows, take_rows
@@ -48,22 +46,6 @@ class ChunkTask:
     options: CurationOptions
     rules: tuple[Rule, ...] = ()
     signals: tuple[str, int] = ("", 0)
-
-
-def word_lists_fingerprint(stage: Stage, workspace: Workspace) -> str:
-    """Hash of the files with words that are counted: what the signals depend on."""
-    return _fingerprint(stage, workspace, counted=True)
-
-
-def lists_fingerprint(stage: Stage, workspace: Workspace) -> str:
-    """Hash of the files with domains and licences that rules look up: a changed one measures nothing again."""
-    return _fingerprint(stage, workspace, counted=False)
-
-
-def _fingerprint(stage: Stage, workspace: Workspace, counted: bool) -> str:
-    options: CurationOptions = stage.options  # type: ignore[assignment]
-    sets = [rule for rule in options.rules if isinstance(rule, RuleSet) and isinstance(rule, Words) == counted]
-    return digest_of({path: list_digest(str(workspace.root / path)) for rule in sets for path in rule.files()})
 
 
 def _located(options: CurationOptions, workspace: Workspace) -> CurationOptions:

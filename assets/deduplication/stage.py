@@ -21,34 +21,18 @@ from headwater.assets.deduplication.decontamination import build_index
 from headwater.assets.deduplication.description import describe
 from headwater.assets.deduplication.difference import Reaching, reaching
 from headwater.assets.deduplication.estimated import add_estimate
-from headwater.assets.deduplication.evaluation_sets import read_evaluation_set
 from headwater.assets.deduplication.neighbourhood import overlaid
 from headwater.assets.deduplication.options import DeduplicationOptions
+from headwater.assets.deduplication.outside import evaluation_sets
 from headwater.assets.deduplication.refreshing import LATE, Result, published, refresh
 from headwater.assets.deduplication.repeats import repeats_of, write_repeated
 from headwater.assets.deduplication.stored import StoredIndex
 from headwater.assets.deduplication.tasks import make_fit, sign, verify
-from headwater.assets.stages import Outcome, Stage
-from headwater.assets.storage.content import digest_of
+from headwater.assets.stages import Outcome
 from headwater.assets.storage.records import TableRecord
 from headwater.assets.storage.tables import read_table, take_rows
-from headwater.assets.workspace import Workspace
 
 PIECE_ROWS = 1 << 18  # decisions that are written at once
-
-
-def evaluation_sets_fingerprint(stage: Stage, workspace: Workspace) -> str:
-    """Hash of the evaluation items that training must not contain."""
-    options: DeduplicationOptions = stage.options  # type: ignore[assignment]
-    return digest_of(_evaluation_sets(options, workspace))
-
-
-def _evaluation_sets(options: DeduplicationOptions, workspace: Workspace) -> list[tuple[str, list[str]]]:
-    found = []
-    for item in options.decontamination.sets:
-        path = item.path if "://" in item.path else str(workspace.root / item.path)
-        found.append((item.name, read_evaluation_set(item.model_copy(update={"path": path}))))
-    return found
 
 
 def materialize_deduplicated(context: StageContext) -> Outcome:
@@ -74,7 +58,7 @@ def materialize_deduplicated(context: StageContext) -> Outcome:
 
 def _evaluation_items(context: StageContext, options: DeduplicationOptions) -> tuple[Table | None, int]:
     """(the table to look evaluation items up in, None without any; items too short to look for)."""
-    sets = _evaluation_sets(options, context.workspace)
+    sets = evaluation_sets(options, context.workspace)
     if not sets:
         return None, 0
     built = build_index(sets, options.decontamination)

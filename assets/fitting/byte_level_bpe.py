@@ -1,16 +1,14 @@
-"""Fits a byte-level byte-pair encoding on a sample that depends on the documents alone.
+"""Fits a byte-level byte-pair encoding on a sample that depends on the documents alone (`sample`).
 
-Which documents teach the merges is decided by a keyed hash of their ids: whatever the order of arrival or the number of
-workers, the same corpus gives the same sample and, as the trainer breaks ties by token number, the same tokenizer.
+Whatever the order of arrival or the number of workers, the same corpus gives the same sample and, as the trainer breaks
+ties by token number, the same tokenizer.
 Sennrich et al. 2016 (arXiv 1508.07909) for the merges, Radford et al. 2019 (GPT-2, section 2.2) for the bytes.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from hashlib import blake2b
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import TypeAlias
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -21,50 +19,11 @@ from headwater.assets.fitting.options import BYTE_SYMBOLS, ByteLevelBpeOptions
 from headwater.assets.fitting.tokenizers import FittedTokenizer, check_tokenizer
 from headwater.assets.fitting.word_counts import WordCounter
 
-DocIds: TypeAlias = Sequence[str] | pa.ChunkedArray
 Texts: TypeAlias = pa.StringArray | pa.LargeStringArray | pa.ChunkedArray
 
 _MEGABYTE = 1_000_000
-_AT_ONCE = 1 << 16
 _BATCH = 1 << 22  # characters
 _PROBED, _PROBED_CHARACTERS, _PROBED_MERGES = 32, 1_000, 128
-
-
-def sample_order(doc_ids: DocIds, seed: int) -> np.ndarray:
-    """Rows in the order in which their documents enter a sample: by a keyed hash of the id (int64 row numbers)."""
-    key = seed.to_bytes(8, "little")
-    hashes = np.fromiter((_keyed_hash(doc_id, key) for doc_id in _each(doc_ids)), dtype=np.uint64, count=len(doc_ids))
-    order = np.argsort(hashes, kind="stable")
-    ordered = hashes[order]
-    # The id breaks the tie of two equal hashes, so that the order never depends on the rows' own order.
-    for first in np.flatnonzero((ordered[1:] == ordered[:-1]) & (np.r_[True, ordered[1:-1] != ordered[:-2]])):
-        last = int(np.searchsorted(ordered, ordered[first], side="right"))
-        order[first:last] = sorted(order[first:last], key=lambda row: str(doc_ids[row]))
-    return order
-
-
-def _keyed_hash(doc_id: str, key: bytes) -> int:
-    return int.from_bytes(blake2b(doc_id.encode(), digest_size=8, key=key).digest(), "big")
-
-
-def _each(doc_ids: DocIds) -> Iterator[str]:
-    """The ids one by one, never all of them as Python's texts."""
-    if not isinstance(doc_ids, pa.ChunkedArray):
-        yield from doc_ids
-        return
-    for first in range(0, len(doc_ids), _AT_ONCE):
-        yield from doc_ids.slice(first, _AT_ONCE).to_pylist()
-
-
-def draw_sample(doc_ids: DocIds, sizes: np.ndarray, options: ByteLevelBpeOptions) -> np.ndarray:
-    """Rows of the sample in its order: as many documents as it takes to reach `sample_megabytes`.
-
-    `sizes` are bytes of UTF-8 per row; a document counts with `document_megabytes` at most, as it is cut there.
-    """
-    order = sample_order(doc_ids, options.seed)
-    counted = np.minimum(np.asarray(sizes, dtype=np.int64)[order], int(options.document_megabytes * _MEGABYTE))
-    before = np.cumsum(counted) - counted
-    return order[before < options.sample_megabytes * _MEGABYTE]
 
 
 def fit_byte_level_bpe(texts: Iterable[str] | Iterable[Texts], options: ByteLevelBpeOptions) -> FittedTokenizer:

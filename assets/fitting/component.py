@@ -9,6 +9,7 @@ from headwater.assets.stages import Stage
 # What decides a tokenizer; how texts are encoded by it is left out.
 FIT_MODULES = (
     "byte_level_bpe",
+    "sample",
     "tokenizers",
     "word_counts",
     "merge_learning",

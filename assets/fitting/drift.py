@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from headwater.assets.context import StageContext
 from headwater.assets.corpus.difference import take
 from headwater.assets.corpus.view import open_corpus
-from headwater.assets.fitting.byte_level_bpe import draw_sample
 from headwater.assets.fitting.options import ByteLevelBpeOptions
+from headwater.assets.fitting.sample import draw_sample
 from headwater.assets.fitting.tokenizers import FittedTokenizer
 from headwater.assets.storage.records import CheckRecord, Counts, Record
 from headwater.assets.storage.tables import read_table

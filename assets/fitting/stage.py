@@ -8,10 +8,11 @@ import pyarrow as pa
 
 from headwater.assets.context import StageContext, StageError
 from headwater.assets.corpus.view import kept_ledger, open_corpus, tables_of
-from headwater.assets.fitting.byte_level_bpe import draw_sample, fit_byte_level_bpe
+from headwater.assets.fitting.byte_level_bpe import fit_byte_level_bpe
 from headwater.assets.fitting.declaration import FitStageOptions
 from headwater.assets.fitting.drift import measured_at_fit
 from headwater.assets.fitting.options import ByteLevelBpeOptions, TokenizerFileOptions
+from headwater.assets.fitting.sample import draw_sample
 from headwater.assets.fitting.tokenizers import FittedTokenizer, check_tokenizer, load_tokenizer_file
 from headwater.assets.markdown import markdown_table
 from headwater.assets.stages import Outcome, Stage

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 
 from headwater.assets.context import StageError, consumed_record
 from headwater.assets.corpus.view import kept_ledger
-from headwater.assets.fitting.byte_level_bpe import draw_sample
 from headwater.assets.fitting.options import ByteLevelBpeOptions
+from headwater.assets.fitting.sample import draw_sample
 from headwater.assets.lineage.corpora import corpora_of, corpus_stages, targets_of, view_at
 from headwater.assets.lineage.history import promoted
 from headwater.assets.lineage.segments import trained_segments

@@ -54,7 +54,7 @@ class Training(StageComponent):
             options=options,
             determining=options.determining,
             inputs={"shards": f"{options.shards}/shards"} | _checkpoints(options),
-            outside="headwater.assets.training.stage:initial_weights_fingerprint",
+            outside="headwater.assets.training.outside:initial_weights_fingerprint",
             refreshes=("shards",) if options.continued else (),
             grows=options.continued is not None,
             hold="headwater.assets.training.waiting:reason_to_wait" if options.retrain else None,

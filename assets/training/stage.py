@@ -1,6 +1,5 @@
 """checkpoint: train every replicate to the end, describe its curve, and store what positions are computed from."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +13,7 @@ from headwater.assets.context import StageContext, StageError
 from headwater.assets.sharding.opening import OpenShards, open_shards
 from headwater.assets.sharding.options import MixtureEntry
 from headwater.assets.sharding.sampling import Sampler, segment_over
-from headwater.assets.stages import Outcome, Stage
+from headwater.assets.stages import Outcome
 from headwater.assets.storage.content import digest_of
 from headwater.assets.storage.tables import read_table
 from headwater.assets.tokenization.spans import documents_of_sample
@@ -24,27 +23,15 @@ from headwater.assets.training.course import Course, continued_course, first_cou
 from headwater.assets.training.curves import read_curve
 from headwater.assets.training.declaration import HuggingFaceFolder, TrainingOptions
 from headwater.assets.training.describe import describe_course, describe_training
+from headwater.assets.training.outside import initial_weights_fingerprint, sha256_of
 from headwater.assets.training.places import STATE
 from headwater.assets.training.replicate import FAILURE, Replicate, reached, stops, train
 from headwater.assets.training.starting import Source, Start
-from headwater.assets.workspace import Workspace
 from headwater.models.backbones.options import BackboneOptions
 from headwater.models.hugging_face import import_llama
 from headwater.models.trainer.reports import StepReport
 from headwater.models.trainer.state import place
 from headwater.models.views.offers import offered
-
-
-def initial_weights_fingerprint(stage: Stage, workspace: Workspace) -> str:
-    """Hash of the files of a Hugging Face folder that training starts from."""
-    options: TrainingOptions = stage.options  # type: ignore[assignment]
-    if not isinstance(options.backbone, HuggingFaceFolder):
-        return ""
-    folder = workspace.root / options.backbone.path
-    files = sorted([*folder.glob("config.json"), *folder.glob("*.safetensors")])
-    if not files:
-        raise StageError(f"{stage.asset}: {options.backbone.path} holds no config.json and no *.safetensors.")
-    return digest_of([[file.name, _sha256(file)] for file in files])
 
 
 def materialize_checkpoint(context: StageContext) -> Outcome:
@@ -218,10 +205,5 @@ def _files(folder: Path, replicates: list[Replicate]) -> dict[str, str]:
         states = [place(replicate.folder / STATE, replicate.recipe.steps)]
         states += [place(replicate.folder / name, step) for name, step in stops(replicate)]
         for path in sorted(path for state in states for path in state.iterdir()):
-            found[path.relative_to(folder).as_posix()] = _sha256(path)
+            found[path.relative_to(folder).as_posix()] = sha256_of(path)
     return found
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from headwater.assets.context import StageError
 from headwater.assets.corpus.view import kept_ledger
-from headwater.assets.fitting.byte_level_bpe import draw_sample
 from headwater.assets.fitting.options import ByteLevelBpeOptions
+from headwater.assets.fitting.sample import draw_sample
 from headwater.assets.lineage.corpora import corpora_of, targets_of, view_at
 from headwater.assets.lineage.history import checkpoints
 from headwater.assets.lineage.influence import ancestors

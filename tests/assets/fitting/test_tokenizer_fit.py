@@ -14,8 +14,9 @@ from pydantic import TypeAdapter, ValidationError
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from headwater.assets.fitting.byte_level_bpe import PATTERNS, draw_sample, fit_byte_level_bpe, sample_order
+from headwater.assets.fitting.byte_level_bpe import PATTERNS, fit_byte_level_bpe
 from headwater.assets.fitting.options import ByteLevelBpeOptions, TokenizerFileOptions, TokenizerOptions
+from headwater.assets.fitting.sample import draw_sample, sample_order
 from headwater.assets.fitting.tokenizers import check_tokenizer, load_tokenizer_file
 
 SPECIAL = "<|endoftext|>"
