@@ -47,6 +47,13 @@ def test_a_kept_kernel_is_loaded_without_the_compiler_and_compiled_anew_where_it
     assert run(tmp_path) == ["[2]", "True", "0"]
 
 
+def test_a_kernel_that_is_only_declared_looks_for_no_place_on_disk(tmp_path):
+    (tmp_path / "kernel_under_test.py").write_text(KERNEL)
+    command = [sys.executable, "-B", "-c", "import kernel_under_test"]
+    subprocess.run(command, env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}, check=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["kernel_under_test.py"]
+
+
 def test_a_kernel_beside_it_counts_as_its_source(tmp_path):
     (tmp_path / "kernel_under_test.py").write_text(KERNEL)
     run(tmp_path)

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from headwater.assets.command_line.init import init_workspace
+from headwater.assets.command_line.loading import _hint
 
 CORPUS = """\
 type: headwater.assets.Corpus
@@ -63,6 +64,16 @@ def test_several_names_are_one_run_and_a_component_of_one_asset_is_shown_by_its_
     assert assets == ["letters/raw", "pieces/tokenizer"]
     assert "There is no record of 'pieces/tokenizer'" in headwater(workspace, "show", "pieces").stderr
     assert "'letters' has several assets; name one: letters/raw, " in headwater(workspace, "show", "letters").stderr
+
+
+def test_a_name_that_is_like_no_other_is_answered_with_a_few_that_are_there():
+    known = [f"corpus_{number}/raw" for number in range(40)]
+    said = _hint("zzzz", known)
+    assert said.startswith("There are: corpus_0/raw, ")
+    assert said.count("/raw") == 12
+    assert said.endswith("`headwater show` lists all 40.")
+    assert _hint("zzzz", known[:3]) == "There are: corpus_0/raw, corpus_1/raw, corpus_2/raw."
+    assert _hint("corpus_77/raw", known).startswith("Did you mean 'corpus_")
 
 
 def test_python_that_cannot_be_read_is_named_by_file_and_line(workspace):
