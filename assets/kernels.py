@@ -53,16 +53,20 @@ class _Kept:
 
     def __init__(self, function: Callable) -> None:
         self._function = function
+        # Of the sources as they are now, which is what will be compiled; numba would look at the age of the function's
+        # own file alone, and miss a change in one that it calls.
+        self._stamp = _source_digest(Path(function.__code__.co_filename).parent)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cache, name)
 
     @cached_property
     def _cache(self) -> Any:
+        if self._stamp is None:
+            return NullCache()
         try:
             cache = FunctionCache(self._function)
-            # numba would look at the age of the function's own file alone, and miss a change in one that it calls.
-            cache._cache_file._source_stamp = _source_digest(Path(self._function.__code__.co_filename).parent)
+            cache._cache_file._source_stamp = self._stamp
             return cache
         except (RuntimeError, AttributeError):  # no writable folder, or another numba: compile in each process
             return NullCache()
@@ -70,10 +74,11 @@ class _Kept:
     def load_overload(self, signature: Any, target: Any) -> Any:
         """The compiled function from disk, or None: what numba does, less the loading of what compiles."""
         rtsys.initialize(target)  # memory of arrays that kernels make
+        if isinstance(self._cache, NullCache):
+            return None
         found = None
-        if not isinstance(self._cache, NullCache):
-            with self._cache._guard_against_spurious_io_errors():
-                found = self._cache._load_overload(signature, target)
+        with self._cache._guard_against_spurious_io_errors():
+            found = self._cache._load_overload(signature, target)
         if found is None:
             _tell_that_it_takes_a_while()
         return found
@@ -88,14 +93,17 @@ def _tell_that_it_takes_a_while() -> None:
 
 
 @lru_cache(maxsize=16)
-def _source_digest(folder: Path) -> str:
-    """Hash of the sources with kernels in a folder and below: they are compiled into one another."""
-    digest = hashlib.blake2b(Path(__file__).read_bytes(), digest_size=16)
+def _source_digest(folder: Path) -> str | None:
+    """Hash of the sources with kernels in a folder and below: they are compiled into one another.
+
+    None where they cannot be read.
+    """
     try:
+        digest = hashlib.blake2b(Path(__file__).read_bytes(), digest_size=16)
         for source in sorted(folder.rglob("*.py")):
             content = source.read_bytes()
             if _MARK in content:
                 digest.update(content)
-    except OSError as error:
-        raise RuntimeError(f"{folder} cannot be read") from error
+    except OSError:
+        return None
     return digest.hexdigest()

@@ -25,7 +25,7 @@ from headwater.assets.context import Rebuild, StageContext, StageError
 from headwater.assets.lineage.openlineage import observed, settle_dead_run, told_if_refused
 from headwater.assets.redaction import redact_error, redacted
 from headwater.assets.schemas import LOOKED_UP
-from headwater.assets.stages import Outcome, Outside, Stage, import_object
+from headwater.assets.stages import Outcome, Stage, import_object
 from headwater.assets.storage.attempts import clear_attempts
 from headwater.assets.storage.content import digest_of
 from headwater.assets.storage.indexes import index_keys
@@ -49,19 +49,20 @@ class RunResult(NamedTuple):
 
 
 def wanted_identity(
-    stage: Stage,
-    store: Store,
-    workspace: Workspace,
-    coming: Mapping[str, Record] | None = None,
-    outside: Outside | None = None,
+    stage: Stage, store: Store, workspace: Workspace, coming: Mapping[str, Record] | None = None
 ) -> Identity:
     """What determines the stage's content now, or would with the records that are ``coming`` for some assets.
-
-    ``outside`` is what was seen outside the graph, where somebody has looked already.
 
     Raises:
         StageError: an input was never materialized.
     """
+    return _look(stage, store, workspace, coming)[0]
+
+
+def _look(
+    stage: Stage, store: Store, workspace: Workspace, coming: Mapping[str, Record] | None = None
+) -> tuple[Identity, Any]:
+    """The identity, and what was found outside the graph, which it says by a hash."""
     inputs, records = {}, {}
     for role, asset in stage.inputs.items():
         record = (coming or {}).get(asset) or store.place(asset).record()
@@ -72,12 +73,13 @@ def wanted_identity(
         versions = {name: table.version for name, table in record.tables.items()}
         inputs[role] = InputRecord(content=record.content_version, identity=record.digest, tables=versions)
         records[role] = record
-    outside = outside or stage.look_outside(workspace)
+    outside = stage.look_outside(workspace)
     if outside is not None:
         inputs["outside"] = InputRecord(content=outside.digest, identity=outside.digest)
     options = stage.identity_options | {"_inputs": dict(stage.inputs)}
     further = import_object(stage.modules_of_inputs)(store, records) if stage.modules_of_inputs else ()
-    return Identity(asset=stage.asset, inputs=inputs, options=options, code=stage.code_record(further))
+    identity = Identity(asset=stage.asset, inputs=inputs, options=options, code=stage.code_record(further))
+    return identity, outside and outside.found
 
 
 def run_stage(
@@ -99,8 +101,7 @@ def run_stage(
     with place.lease():
         settle_dead_run(stage, store, workspace)
         with told_if_refused(stage, store, workspace, run), _told_clearly(stage, store):
-            outside = stage.look_outside(workspace)
-            wanted = wanted_identity(stage, store, workspace, outside=outside)
+            wanted, found = _look(stage, store, workspace)
         current = place.record()
         if current is not None and place.lost(current):
             if current.serves(wanted):
@@ -126,7 +127,7 @@ def run_stage(
                 finish(earlier)
             return RunResult(earlier, reused=True)
         with observed(stage, store, workspace, grown, run) as finish, _told_clearly(stage, store):
-            compute = partial(_compute, stage, store, workspace, outside and outside.found, log, run)
+            compute = partial(_compute, stage, store, workspace, found, log, run)
             record = _refresh_or_compute(stage, store, grown, base, compute, log)
             place.publish(record)
             place.forget_damage(record.digest)

@@ -78,7 +78,7 @@ class Stage:
         if self.outside is None:
             return None
         seen = import_object(self.outside)(self, workspace)
-        return seen if isinstance(seen, Outside) else Outside(seen)
+        return seen if isinstance(seen, Outside) else Outside(seen, seen)
 
     def load(self) -> Callable[..., "Outcome"]:
         """The stage's function, imported now."""

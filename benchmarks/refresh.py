@@ -48,6 +48,8 @@ def main() -> None:
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table into this Markdown page")
     parser.add_argument("--phase", choices=PHASES, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.megabytes and not given.default_corpus:
+        parser.error("--megabytes is about --default-corpus; say how large another is by --documents")
     if given.phase:
         print(json.dumps(run_phase(given.folder)))
         return

@@ -124,5 +124,5 @@ def _hint(word: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     if close:
         return f"Did you mean '{close[0]}'?"
-    more = f", … `headwater show` lists all {len(known)}" if len(known) > _NAMED else ""
+    more = f" and {len(known) - _NAMED} more (`headwater show` lists all assets)" if len(known) > _NAMED else ""
     return f"There are: {', '.join(known[:_NAMED])}{more}."

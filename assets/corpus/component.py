@@ -46,7 +46,7 @@ class Corpus(StageComponent):
             options=options.raw(),
             inputs={"withdrawals": "headwater/withdrawals"},
             optional=("withdrawals",),
-            outside="headwater.assets.corpus.stage:look_at_sources",
+            outside="headwater.assets.corpus.outside:look_at_sources",
             refreshes=("outside", "withdrawals"),
             modules=(*_READING, *_modules_of(options.sources)),
             checks=(
@@ -134,7 +134,7 @@ class Corpus(StageComponent):
             determining=deduplication.model_dump(mode="json")
             | {"source_order": [source.name for source in options.sources]},
             inputs={"curated": f"{options.name}/curated"},
-            outside="headwater.assets.deduplication.outside:evaluation_sets_fingerprint",
+            outside="headwater.assets.deduplication.outside:look_at_evaluation_sets",
             refreshes=("curated",),
             limits=("max_lost_share", "max_lost_share_of"),
             modules=("headwater.assets.deduplication",),

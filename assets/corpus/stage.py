@@ -19,7 +19,7 @@ from headwater.assets.context import StageContext
 from headwater.assets.corpus.dates import OddDates, dates_check
 from headwater.assets.corpus.declaration import RawOptions
 from headwater.assets.corpus.options import HeldOut, ReadLimits, Source, date_fields, sources_by_name
-from headwater.assets.corpus.reading import SourceFile, documents_schema, list_files, partition_files, read_partition
+from headwater.assets.corpus.reading import SourceFile, documents_schema, partition_files, read_partition
 from headwater.assets.corpus.refresh import (
     compare_listings,
     files_table,
@@ -31,12 +31,11 @@ from headwater.assets.corpus.refresh import (
 )
 from headwater.assets.markdown import markdown_table
 from headwater.assets.schemas import RAW_LEDGER
-from headwater.assets.stages import Outcome, Outside, Stage
+from headwater.assets.stages import Outcome
 from headwater.assets.storage.content import digest_of
 from headwater.assets.storage.records import CheckRecord, TableRecord
 from headwater.assets.storage.tables import Positions, read_table, scan_batches, take_positions
 from headwater.assets.withdrawal.blocklist import RULE, Blocklist, read_blocklist
-from headwater.assets.workspace import Workspace
 
 # Why a record gives no document although nothing is wrong with its source: crawls are full of these.
 EXPECTED = frozenset({"empty", "http_status", "media_type", RULE})
@@ -57,17 +56,6 @@ class ReadTask:
     corpus: str = ""
     withdrawn: pa.Table | None = None
     documents: pa.Schema | None = None  # of the corpus, where the sources are not here to say it
-
-
-def look_at_sources(stage: Stage, workspace: Workspace) -> Outside:
-    """The listing and its hash (names, sizes, times): while that stays the same, nothing is read again.
-
-    Raises:
-        SourceError: a source matches no file, or cannot be listed.
-    """
-    options: RawOptions = stage.options  # type: ignore[assignment]
-    files = [file for source in options.sources for file in list_files(source, workspace.root)]
-    return Outside(digest_of([[f.source, f.uri, f.size, f.stamp] for f in files]), files)
 
 
 def _schemas(options: RawOptions) -> dict[str, pa.Schema]:

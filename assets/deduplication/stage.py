@@ -23,7 +23,6 @@ from headwater.assets.deduplication.difference import Reaching, reaching
 from headwater.assets.deduplication.estimated import add_estimate
 from headwater.assets.deduplication.neighbourhood import overlaid
 from headwater.assets.deduplication.options import DeduplicationOptions
-from headwater.assets.deduplication.outside import evaluation_sets
 from headwater.assets.deduplication.refreshing import LATE, Result, published, refresh
 from headwater.assets.deduplication.repeats import repeats_of, write_repeated
 from headwater.assets.deduplication.stored import StoredIndex
@@ -58,7 +57,7 @@ def materialize_deduplicated(context: StageContext) -> Outcome:
 
 def _evaluation_items(context: StageContext, options: DeduplicationOptions) -> tuple[Table | None, int]:
     """(the table to look evaluation items up in, None without any; items too short to look for)."""
-    sets = evaluation_sets(options, context.workspace)
+    sets: list[tuple[str, list[str]]] = context.found
     if not sets:
         return None, 0
     built = build_index(sets, options.decontamination)

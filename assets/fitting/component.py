@@ -40,7 +40,7 @@ class Fit(StageComponent):
                 determining=decided.determining,
                 hold="headwater.assets.fitting.hold:hold_tokenizer",
                 inputs={"corpus": f"{options.corpus}/deduplicated"},
-                outside="headwater.assets.fitting.stage:file_fingerprint",
+                outside="headwater.assets.fitting.outside:look_at_file",
                 modules=tuple(f"headwater.assets.fitting.{name}" for name in FIT_MODULES),
                 libraries=("tokenizers",),
                 pipeline=pipeline,

@@ -13,23 +13,13 @@ from headwater.assets.fitting.declaration import FitStageOptions
 from headwater.assets.fitting.drift import measured_at_fit
 from headwater.assets.fitting.options import ByteLevelBpeOptions, TokenizerFileOptions
 from headwater.assets.fitting.sample import draw_sample
-from headwater.assets.fitting.tokenizers import FittedTokenizer, check_tokenizer, load_tokenizer_file
+from headwater.assets.fitting.tokenizers import FittedTokenizer, check_tokenizer
 from headwater.assets.markdown import markdown_table
-from headwater.assets.stages import Outcome, Stage
-from headwater.assets.storage.content import digest_of
+from headwater.assets.stages import Outcome
 from headwater.assets.storage.places import Store
 from headwater.assets.storage.records import Record
-from headwater.assets.workspace import Workspace
 
 TOKENIZER = "tokenizer.json"
-
-
-def file_fingerprint(stage: Stage, workspace: Workspace) -> str:
-    """Hash of a tokenizer file of one's own."""
-    options: FitStageOptions = stage.options  # type: ignore[assignment]
-    if not isinstance(options.fit, TokenizerFileOptions):
-        return ""
-    return digest_of(load_tokenizer_file(_located(options.fit, workspace)).json)
 
 
 def materialize_tokenizer(context: StageContext) -> Outcome:
@@ -37,12 +27,10 @@ def materialize_tokenizer(context: StageContext) -> Outcome:
 
     Raises:
         StageError: the corpus has no training document to fit on.
-        ValueError: one's own file lacks what it needs.
     """
     options: FitStageOptions = context.stage.options  # type: ignore[assignment]
     if isinstance(options.fit, TokenizerFileOptions):
-        fitted = load_tokenizer_file(_located(options.fit, context.workspace))
-        outcome = Outcome(metrics={"origin": "file"})
+        fitted, outcome = context.found, Outcome(metrics={"origin": "file"})
     else:
         fitted, outcome = _fit(context, options.fit)
     path = f"{context.place.folder(context.identity)}/{TOKENIZER}"
@@ -76,11 +64,6 @@ def tokenizer_at(store: Store, record: Record) -> FittedTokenizer:
         raise StageError(f"{record.asset} has lost its {TOKENIZER}; materialize it again.")
     metrics = record.metrics
     return check_tokenizer(text, metrics["end_of_text"], metrics["pad"], f"{record.asset}/{TOKENIZER}")
-
-
-def _located(options: TokenizerFileOptions, workspace: Workspace) -> TokenizerFileOptions:
-    path = options.path if "://" in options.path else str(workspace.root / options.path)
-    return options.model_copy(update={"path": path})
 
 
 def _fit(context: StageContext, options: ByteLevelBpeOptions) -> tuple[FittedTokenizer, Outcome]:

@@ -23,7 +23,7 @@ from headwater.assets.training.course import Course, continued_course, first_cou
 from headwater.assets.training.curves import read_curve
 from headwater.assets.training.declaration import HuggingFaceFolder, TrainingOptions
 from headwater.assets.training.describe import describe_course, describe_training
-from headwater.assets.training.outside import initial_weights_fingerprint, sha256_of
+from headwater.assets.training.outside import sha256_of
 from headwater.assets.training.places import STATE
 from headwater.assets.training.replicate import FAILURE, Replicate, reached, stops, train
 from headwater.assets.training.starting import Source, Start
@@ -87,7 +87,7 @@ def _course(context: StageContext, options: TrainingOptions, shards: OpenShards)
     if options.continued and context.base is not None:
         return continued_course(context, segment, options.recipe, options.continued)
     course = first_course(segment, options.recipe, options.continued)
-    return prolonged(context, course, initial_weights_fingerprint(context.stage, context.workspace))
+    return prolonged(context, course, context.found)
 
 
 def _replicate(

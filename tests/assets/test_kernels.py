@@ -22,6 +22,17 @@ def add(values, more):
         total[0] += value + more
     return total
 """
+CALLING = """
+from headwater.assets.kernels import compiled
+
+@compiled()
+def once(value):
+    return value + 1
+
+@compiled()
+def twice(value):
+    return once(once(value))
+"""
 USE = """
 import sys
 import numpy as np
@@ -45,6 +56,21 @@ def test_a_kept_kernel_is_loaded_without_the_compiler_and_compiled_anew_where_it
     assert run(tmp_path, "1.5")[1:] == ["True", "0"]  # another signature: the compiler is loaded after all
     (tmp_path / "kernel_under_test.py").write_text(KERNEL.replace("value + more", "value - more"))
     assert run(tmp_path) == ["[2]", "True", "0"]
+
+
+def test_what_was_compiled_from_an_older_source_is_not_taken_for_the_new_one(tmp_path):
+    kernel = tmp_path / "kernel_under_test.py"
+    kernel.write_text(CALLING)
+    edited = CALLING.replace("value + 1", "value + 100")
+    code = f"import kernel_under_test\nopen({str(kernel)!r}, 'w').write({edited!r})\nprint(kernel_under_test.twice(0))"
+    said = []
+    for source in (code, "import kernel_under_test\nprint(kernel_under_test.twice(0))"):
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+        done = subprocess.run(
+            [sys.executable, "-c", source], env=environment, capture_output=True, text=True, check=True
+        )
+        said.append(done.stdout.strip())
+    assert said == ["2", "200"]
 
 
 def test_a_kernel_that_is_only_declared_looks_for_no_place_on_disk(tmp_path):

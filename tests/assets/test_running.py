@@ -311,7 +311,7 @@ SHAPES_CONTENT = {
     ],
     "notes/curated": ["curation.decide", "curation.rules", "curation.rule_sets", "curation.lists", "curation.licences"],
     "notes/deduplicated": ["deduplication.decide", "deduplication.order", "deduplication.decontamination"],
-    "letters/tokenizer": ["fitting.byte_level_bpe", "fitting.tokenizers"],
+    "letters/tokenizer": ["fitting.byte_level_bpe", "fitting.sample", "fitting.tokenizers"],
     "packed/tokens": ["tokenization.encoding", "tokenization.long_documents", "fitting.tokenizers"],
     "packed/shards": ["sharding.packing", "sharding.shards"],
     "tiny/checkpoint": ["training.replicate", "sharding.order", "sharding.packing", "sharding.reader"],

@@ -7,6 +7,7 @@ import pytest
 from small_pipelines import bytes_tokenizer, notes, packed, plant, stages_of
 
 import headwater.assets
+from headwater.assets.corpus import outside
 from headwater.assets.running import wanted_identity
 
 HEAVY = ("dagster", "torch", "numba", "ray", "matplotlib")
@@ -27,6 +28,8 @@ def loaded_by(code: str) -> set[str]:
         ("headwater.assets.command_line.inspect", set()),
         ("headwater.assets.command_line.trace_print", set()),
         ("headwater.assets.running", set()),
+        ("headwater.assets.corpus.outside", set()),
+        ("headwater.assets.fitting.outside", set()),
         ("headwater.assets.curation.outside", set()),
         ("headwater.assets.deduplication.outside", set()),
         ("headwater.assets.training.outside", set()),
@@ -48,11 +51,9 @@ def test_kinds_are_there_when_asked_for_and_known_to_whoever_lists_them():
 
 
 def test_the_run_works_on_the_listing_that_its_identity_was_made_of(lab, monkeypatch):
-    from headwater.assets.corpus import stage
-
     listings = []
-    listed = stage.list_files
-    monkeypatch.setattr(stage, "list_files", lambda *given: listings.append(1) or listed(*given))
+    listed = outside.list_files
+    monkeypatch.setattr(outside, "list_files", lambda *given: listings.append(1) or listed(*given))
     plant(lab, 8)
     lab.run(notes(), until="raw")
     assert len(listings) == 1

@@ -138,7 +138,9 @@ def _files_of(found: metadata.Distribution, name: str, extensions: tuple[str, ..
 def _listed(found: metadata.Distribution) -> list[str]:
     """The files that a distribution says it installed; Python's own `files` makes a path of each, for seconds."""
     recorded = found.read_text("RECORD")
-    return [row[0] for row in csv.reader(recorded.splitlines())] if recorded else list(map(str, found.files or ()))
+    return (
+        [row[0] for row in csv.reader(recorded.splitlines()) if row] if recorded else list(map(str, found.files or ()))
+    )
 
 
 def _plain(path: str) -> str:

@@ -53,41 +53,49 @@ class LocalFolders(LocalFileSystem):  # type: ignore[misc]
         found, folders = {}, [(path.rstrip("/"), 1)]
         while folders:
             folder, depth = folders.pop()
-            for entry in self._entries(folder):
-                name = f"{folder}/{entry.name}"
-                if not entry.is_dir(follow_symlinks=False):
-                    found[name] = _asked(entry)
+            for entry, info in self._entries(folder):
+                name = f"{folder}/{entry}"
+                if info is not None:
+                    found[name] = info
                 elif (maxdepth is None or depth < maxdepth) and may_hold(self.pattern, name):
                     folders.append((name, depth + 1))
-        return {name: info for name, info in sorted(found.items()) if info is not None} if detail else sorted(found)
+        return dict(sorted(found.items())) if detail else sorted(found)
 
-    def _entries(self, folder: str) -> list["os.DirEntry[str]"]:
+    def _entries(self, folder: str) -> list[tuple[str, dict[str, Any] | None]]:
+        """Names in a folder: files and links with what is asked about them, folders with None."""
         try:
             with os.scandir(folder or "/") as entries:
-                return list(entries)
+                return [(entry.name, _asked(entry)) for entry in entries if not _vanished(entry)]
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
-            if may_hold(self.pattern, folder):
-                raise UnlistableFolder(folder, error.strerror or str(error)) from error
-            return []
+            names = folder.split("/")
+            if names[-1] == _SYSTEM_FOLDER and _SYSTEM_FOLDER not in self.pattern.split("/"):
+                return []
+            raise UnlistableFolder(folder, error.strerror or str(error)) from error
+
+
+def _vanished(entry: "os.DirEntry[str]") -> bool:
+    try:
+        entry.stat(follow_symlinks=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    return False
 
 
 def _asked(entry: "os.DirEntry[str]") -> dict[str, Any] | None:
-    """Of a file or link: its size, time and kind as fsspec names them; None if it has vanished."""
-    try:
-        seen = entry.stat(follow_symlinks=False)
-    except FileNotFoundError:
+    """Of a file or link: its size (0 of a link), time and kind as fsspec names them; None of a folder."""
+    seen = entry.stat(follow_symlinks=False)
+    if stat.S_ISDIR(seen.st_mode):
         return None
-    kind = "file" if stat.S_ISREG(seen.st_mode) else "other"
-    return {"type": kind, "islink": stat.S_ISLNK(seen.st_mode), "size": seen.st_size, "mtime": seen.st_mtime}
+    link = stat.S_ISLNK(seen.st_mode)
+    kind, size = "file" if stat.S_ISREG(seen.st_mode) else "other", 0 if link else seen.st_size
+    return {"type": kind, "islink": link, "size": size, "mtime": seen.st_mtime}
 
 
 def may_hold(pattern: str, folder: str) -> bool:
     """Whether a file matching the pattern can lie in the folder or below it; both are absolute paths."""
     parts, names = pattern.split("/"), folder.rstrip("/").split("/")
-    if names[-1] == _SYSTEM_FOLDER and _SYSTEM_FOLDER not in parts:
-        return False
     for part, name in zip(parts, names, strict=False):
         if part == "**":
             return True

@@ -71,7 +71,7 @@ def test_a_name_that_is_like_no_other_is_answered_with_a_few_that_are_there():
     said = _hint("zzzz", known)
     assert said.startswith("There are: corpus_0/raw, ")
     assert said.count("/raw") == 12
-    assert said.endswith("`headwater show` lists all 40.")
+    assert said.endswith(" and 28 more (`headwater show` lists all assets).")
     assert _hint("zzzz", known[:3]) == "There are: corpus_0/raw, corpus_1/raw, corpus_2/raw."
     assert _hint("corpus_77/raw", known).startswith("Did you mean 'corpus_")
 

@@ -13,6 +13,7 @@ from headwater.assets.corpus.component import Corpus
 from headwater.assets.corpus.options import HeldOut, ReadLimits, TextFiles
 from headwater.assets.corpus.reading import SourceError, list_files, read_partition
 from headwater.assets.corpus.refresh import compare_listings, files_table
+from headwater.assets.corpus.sources import local
 from headwater.assets.corpus.sources.local import LocalFolders, may_hold
 from headwater.assets.corpus.sources.records import spelled_out
 
@@ -79,6 +80,8 @@ def test_what_matches_is_what_fsspec_finds(tmp_path, pattern):
         ".h/7.txt",
         "a/.h/8",
         "[q]/9.txt",
+        "lost+found/10.txt",
+        "a/lost+found/11.txt",
     ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,16 +89,33 @@ def test_what_matches_is_what_fsspec_finds(tmp_path, pattern):
     (tmp_path / "b").symlink_to(tmp_path / "a" / "b")
     (tmp_path / "link.txt").symlink_to("1.txt")
     asked = f"{tmp_path}/{pattern}"
-    expected = {path: (info["mtime"], info["islink"]) for path, info in _files_by_fsspec(asked).items()}
-    found = {
-        path: (info["mtime"], info["islink"]) for path, info in LocalFolders(asked).glob(asked, detail=True).items()
+    found = LocalFolders(asked).glob(asked, detail=True)
+    assert _told(found) == _told(LocalFileSystem().glob(asked, detail=True))
+
+
+def _told(found):
+    """Of what is no folder: what is known of it; of a link to a file, `regular` asks for the size."""
+    return {
+        path: (info["mtime"], info["islink"], info["islink"] or info["size"])
+        for path, info in found.items()
+        if info["type"] != "directory"
     }
-    assert found == expected
 
 
-def _files_by_fsspec(pattern):
-    found = LocalFileSystem().glob(pattern, detail=True)
-    return {path: info for path, info in found.items() if info["type"] != "directory"}
+def test_a_folder_whose_files_may_not_be_looked_at_stops_the_listing(notes, monkeypatch):
+    def refuse(entry):
+        raise PermissionError(13, "Permission denied", entry.path)
+
+    monkeypatch.setattr(local, "_asked", refuse)
+    with pytest.raises(SourceError, match=rf"{notes}/notes cannot be listed \(Permission denied\).*allow this user"):
+        list_files(ALL, notes)
+
+
+def test_a_link_that_leads_nowhere_has_no_size_by_any_pattern(notes):
+    (notes / "notes" / "nowhere.txt").symlink_to("gone")
+    by_name, by_pattern = (list_files(TextFiles(path=f"notes/{name}"), notes) for name in ("nowhere.txt", "n*.txt"))
+    assert [(file.size, file.stamp) for file in by_name] == [(file.size, file.stamp) for file in by_pattern]
+    assert by_name[0].size == 0
 
 
 def test_a_folder_that_vanishes_while_it_is_listed_is_gone(notes, forbid):

@@ -177,6 +177,14 @@ def test_lines_are_what_the_client_itself_writes(lab, monkeypatch):
     assert {event.eventType.value for event in written} == {"START", "COMPLETE", "FAIL"}
 
 
+def test_a_tag_that_is_no_text_is_written_as_the_client_does(lab):
+    (lab.root / "openlineage.yml").write_text("tags: {job: {released: 2026-01-01}}\n")
+    plant(lab, 2)
+    run_stage(stages_of(notes())[0], lab.store, lab.workspace)
+    assert states(events_of(lab)) == [("notes/raw", "START"), ("notes/raw", "COMPLETE")]
+    assert "2026-01-01" in json.dumps(events_of(lab))
+
+
 def test_an_error_that_may_quote_a_document_is_told_by_its_type_and_place(lab, monkeypatch):
     plant(lab, 2)
     monkeypatch.setattr("headwater.assets.running._refresh_or_compute", _fails(lab))
