@@ -9,6 +9,7 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
+from rich.markup import escape
 from rich.table import Table
 
 from headwater.assets.command_line.errors import CommandError
@@ -16,7 +17,7 @@ from headwater.assets.command_line.headline import headline
 from headwater.assets.command_line.loading import Loaded, load_workspace, with_upstream
 from headwater.assets.lineage.plan import plan
 from headwater.assets.lineage.trace import upstream_record
-from headwater.assets.storage.places import Store
+from headwater.assets.storage.places import Store, StoreError
 from headwater.assets.storage.records import Record
 from headwater.assets.workspace import find_workspace
 
@@ -67,7 +68,11 @@ def print_assets() -> None:
     for column in ("asset", "kind", "content", "what came out", "when"):
         table.add_column(column, no_wrap=column in ("asset", "content"))
     for stage in loaded.stages:
-        record = loaded.store.place(stage.asset).record()
+        try:
+            record = loaded.store.place(stage.asset).record()
+        except StoreError as error:
+            table.add_row(stage.asset, stage.kind, "", f"[red]{escape(str(error))}[/]", "")
+            continue
         if record is None:
             table.add_row(stage.asset, stage.kind, "", "[dim]never materialized[/]", "")
         else:

@@ -158,7 +158,11 @@ def migrate() -> None:
     records = outdated(Store(workspace.store_url))
     for place, path in records:
         migrate_record(place, path)
-    typer.echo(f"Migrated {_count(len(records), 'record')}." if records else "Every record has this release's format.")
+    typer.echo(
+        f"Migrated {_count(len(records), 'record')}."
+        if records
+        else "Every record that can be read has this release's format."
+    )
 
 
 @app.command()

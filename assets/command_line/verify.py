@@ -30,43 +30,62 @@ def verify(
     workspace = find_workspace()
     workspace.prepare()
     store = Store(workspace.store_url)
-    records = _selected(store, selection)
-    faults = _faults(store, records)
-    for fault in faults:
+    records, unreadable = _selected(store, selection)
+    faults, met = _faults(store, records)
+    unreadable += [message for message in dict.fromkeys(met) if message not in unreadable]
+    for fault in [*unreadable, *faults]:
         typer.secho(f"  {fault}", fg="red")
     tables, files = sum(len(r.tables) for r in records), sum(len(r.files) for r in records)
-    typer.echo(f"Verified {len(records):,} assets: {tables:,} tables, {files:,} files. Found wrong: {len(faults):,}.")
-    if not faults:
+    typer.echo(
+        f"Verified {len(records):,} assets: {tables:,} tables, {files:,} files. Found wrong: "
+        f"{len(unreadable) + len(faults):,}."
+    )
+    if not faults and not unreadable:
         return
-    if mend:
+    if faults and mend:
         _mend(store, faults)
-    else:
+    elif faults:
         typer.echo("Put the files back from a backup and verify again; or give them up: headwater verify --mend")
     raise typer.Exit(1)
 
 
-def _selected(store: "Store", selection: str) -> "list[Record]":
+def _selected(store: "Store", selection: str) -> "tuple[list[Record], list[str]]":
+    """The records to verify, and what is said of those that cannot be read."""
     from headwater.assets.command_line.errors import CommandError
+    from headwater.assets.storage.places import StoreError
 
-    current = [record for asset in store.assets() if (record := store.place(asset).record()) is not None]
+    current, unreadable = [], []
+    for asset in store.assets():
+        try:
+            record = store.place(asset).record()
+        except StoreError as error:
+            unreadable += [str(error)] if selection in ("", asset, asset.split("/")[0]) else []
+        else:
+            current += [record] if record is not None else []
     chosen = [r for r in current if selection in ("", r.asset, r.asset.split("/")[0], r.pipeline)]
-    if not current:
+    if not current and not unreadable:
         raise CommandError("The store holds no output yet: there is nothing to verify.")
-    if not chosen:
+    if not chosen and not unreadable:
         known = ", ".join(record.asset for record in current)
         raise CommandError(f"No record belongs to '{selection}'. There are: {known}.")
-    return chosen
+    return chosen, unreadable
 
 
-def _faults(store: "Store", records: "list[Record]") -> "list[Fault]":
+def _faults(store: "Store", records: "list[Record]") -> "tuple[list[Fault], list[str]]":
+    """What is not as its record says, and what is said of records that cannot be read, which others lean on."""
     from headwater.assets.compute.progress import Progress
+    from headwater.assets.storage.places import StoreError
     from headwater.assets.storage.verification import bytes_to_read, verify_record
 
     found: list[Fault] = []
+    unreadable: list[str] = []
     with Progress("verify", total=sum(bytes_to_read(store, r) for r in records) / 1e6, unit="MB") as bar:
         for record in records:
-            found += verify_record(store, record, lambda size: bar.advance(size / 1e6))
-    return found
+            try:
+                found += verify_record(store, record, lambda size: bar.advance(size / 1e6))
+            except StoreError as error:
+                unreadable.append(str(error))
+    return found, unreadable
 
 
 def _mend(store: "Store", faults: "list[Fault]") -> None:

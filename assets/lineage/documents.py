@@ -144,4 +144,6 @@ def _nearest_address(store: Store, asked: str) -> str:
                 rows = table.scanner(columns=["uri"], filter=condition, limit=_SUGGESTED_FROM).to_table()
                 known += rows["uri"].to_pylist()
     known = list(dict.fromkeys(known))
+    if below := [uri for uri in known if asked.endswith(f"/{uri}")]:
+        return f"Did you mean '{max(below, key=len)}'? An address begins below what the source's path fixes."
     return did_you_mean(asked, known, shown=3) if known else "No corpus is materialized."

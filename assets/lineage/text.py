@@ -20,6 +20,7 @@ from headwater.assets.storage.records import Record
 REGISTER = "indexes/text.json"
 _POSITIONS = 100  # told of one document
 _IDS = 512
+_NO_TEXTS = "No corpus is materialized up to its signals: there are no texts to search."
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def find_text(store: Store, text: str, checkpoint: Record | None = None) -> Text
         raise LineageError("An empty text stands everywhere; give a passage.")
     corpora = _corpora(store, checkpoint)
     if not corpora:
-        raise LineageError("No corpus is materialized up to its signals: there are no texts to search.")
+        raise LineageError(_NO_TEXTS)
     searched, found = [], []
     for corpus in corpora:
         how, occurrences = _search(store, corpus, text)
@@ -177,6 +178,8 @@ def build_indexes(store: Store, corpus: str = "") -> Iterator[tuple[str, TextInd
     known = [asset.split("/")[0] for asset in store.assets() if asset.endswith("/signals")]
     if corpus and corpus not in known:
         raise LineageError(f"There is no corpus '{corpus}' with texts. {did_you_mean(corpus, known)}")
+    if not known:
+        raise LineageError(_NO_TEXTS)
     for name in [corpus] if corpus else known:
         place = store.place(f"{name}/signals")
         with place.lease():

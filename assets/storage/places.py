@@ -7,7 +7,6 @@ import contextlib
 import io
 import json
 import os
-import re
 import uuid
 from collections.abc import Iterator
 from functools import lru_cache
@@ -82,14 +81,21 @@ class Place:
         Raises:
             StoreError: the file is there but is not a record that this release reads.
         """
-        path = f"{self.root}/record.json" if identity is None else f"{self.root}/history/{identity}.json"
-        text = self.read_text(path)
+        name = "record.json" if identity is None else f"history/{identity}.json"
+        try:
+            text = self.read_text(f"{self.root}/{name}")
+        except (UnicodeDecodeError, IsADirectoryError):
+            text = ""  # as good as none
         if text is None:
             return None
         try:
             return _parsed(text)
         except ValidationError as error:
-            raise StoreError(f"{self.asset}/record.json {_foreign(text, error.error_count())}") from error
+            current = self.record() if identity is not None else None
+            if current is not None and current.digest == identity:
+                return current  # which the history was to say again
+            problem = _foreign(text, error.error_count(), identity is not None)
+            raise StoreError(f"{self.asset}/{name} {problem}") from error
 
     def lost(self, record: Record) -> list[str]:
         """What a record published and someone removed or damaged since: names of files and tables."""
@@ -183,14 +189,16 @@ def _parsed(text: str) -> Record:
     return Record.model_validate_json(text)
 
 
-def _foreign(text: str, differences: int) -> str:
-    """What is wrong with a record that cannot be read, and what to do."""
+def _foreign(text: str, differences: int, past: bool) -> str:
+    """What is wrong with a record that cannot be read, and what to do; `past` for one of the history."""
     try:
-        json.loads(text)
+        said = json.loads(text)
     except ValueError:
-        return "is damaged (it ends too early, or is no JSON). Remove it: its output is found again by its history."
-    found = re.search(r'"format": ?(\d+)', text)
-    if found and int(found[1]) < RECORD_FORMAT:
+        said = None
+    if not isinstance(said, dict) or not isinstance(said.get("identity"), dict):
+        mend = "what it told is lost, and made anew when it is asked for" if past else "its history has its output"
+        return f"is damaged (it ends too early, or is no record). Remove it: {mend}."
+    if isinstance(said.get("format"), int) and said["format"] < RECORD_FORMAT:
         return "was written by an older release of Headwater. Run: headwater migrate"
     return (
         f"was not written by this release of Headwater ({differences} fields differ). Move the store aside, or use the "

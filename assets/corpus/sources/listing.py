@@ -41,12 +41,14 @@ def list_files(source: FileSource | WarcFiles, workspace: Path) -> list[SourceFi
         ) from error
     except Exception as error:
         raise SourceError(f"{source.name}: path {source.path!r}: {located} cannot be listed ({error})") from error
+    whole = source.path.rstrip("/")
     if is_folder:
-        raise SourceError(f"{source.name}: path {source.path!r} is a folder; say which of its files: {source.path}/**")
+        raise SourceError(f"{source.name}: path {source.path!r} is a folder; say which of its files: {whole}/**")
     if not found:
         raise SourceError(
             f"{source.name}: path {source.path!r} matches no file{_ending_in(endings)}; looked for {located}. "
-            "Relative paths start at the workspace folder, and ** stands for any depth of folders"
+            "Relative paths start at the workspace folder, ** stands for any depth of folders"
+            + (", and braces for themselves: declare a source for each" if "{" in source.path else "")
         )
     root = _static_root(pattern, _literal_start(source.path, pattern))
     urls = {path: _url_of(filesystem, located, path) for path in found}

@@ -25,7 +25,7 @@ def url_host(url: str | None) -> str | None:
 def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
     # The longest first: where one entry begins another, the longer is found.
     ordered = sorted({" ".join(word.lower().split()) for word in words}, key=lambda word: (-len(word), word))
-    choices = "|".join(re.escape(word).replace(r"\ ", r"\s+") for word in ordered)
+    choices = "|".join(re.escape(word).replace(r"\ ", r"\s+") for word in ordered) or "(?!)"  # no word: no match
     return re.compile(rf"(?<!\w)(?:{choices})(?!\w)")
 
 

@@ -18,6 +18,7 @@ from headwater.assets.curation.signals import grams, language, words
 from headwater.assets.curation.signals.compiled import character_classes, texts_of
 from headwater.assets.curation.signals.fasttext_model import ModelError, read_model
 from headwater.assets.curation.signals.language import detect_languages
+from headwater.assets.curation.signals.lists import count_words
 
 EVERYTHING = CurationOptions.model_validate(
     {
@@ -361,3 +362,7 @@ def test_a_language_without_spaces_has_one_word_for_each_run_between_them():
     assert row["stop_words"] == 0
     decided = decide(measure(documents_of(["今日は"]), ledger_of(1), EVERYTHING), ledger_of(1), rules_of(EVERYTHING))
     assert decided["rule"].to_pylist() == ["gopher_quality.min_words"]
+
+
+def test_a_list_without_words_finds_none():
+    assert [count_words(text, ()) for text in ("", "some words", "(?!)")] == [0, 0, 0]

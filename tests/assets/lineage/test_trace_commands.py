@@ -104,6 +104,7 @@ def test_a_text_is_found_with_and_without_its_index(headwater):
             ("trace", "document", "notes.jsonl#key=nobody"),
             "No kept version of a corpus has a document at 'notes.jsonl#key=nobody'",
         ),
+        (("trace", "document", "data/notes.jsonl#key=d9"), "Did you mean 'notes.jsonl#key=d9'? An address begins"),
         (("trace", "document", "notes.jsonl#key=d9", "tiney"), "Did you mean 'tiny'?"),
         (("trace", "step", "tiny", "1000"), "made the steps 0 to 59, not 1,000"),
         (("trace", "checkpoint", "tiny@ff00ff00"), "no version whose identity begins with 'ff00ff00'"),

@@ -105,12 +105,42 @@ def test_a_record_of_another_release_is_refused_with_the_mend(tmp_path, broken):
         place.record()
 
 
-def test_a_record_cut_short_is_refused_clearly(tmp_path):
+BROKEN = [b'{"format": 2, "asset"', b"\xff\xfe", b"", b"{}", b"null", b"[]", b'{"identity": 3, "format": 1}']
+
+
+@pytest.mark.parametrize("content", BROKEN)
+def test_a_damaged_record_is_named_with_its_mend(tmp_path, content):
     place = Store(str(tmp_path)).place("notes/curated")
     place.publish(record())
-    file = tmp_path / "notes/curated/record.json"
-    file.write_text(file.read_text()[:100])
-    with pytest.raises(StoreError, match=r"record\.json"):
+    (tmp_path / "notes/curated/record.json").write_bytes(content)
+    with pytest.raises(
+        StoreError, match=r"notes/curated/record\.json is damaged .*Remove it: its history has its output"
+    ):
+        place.record()
+    (tmp_path / "notes/curated/record.json").unlink()
+    assert place.record(record().digest) == record()
+
+
+@pytest.mark.parametrize("content", BROKEN)
+def test_a_damaged_record_of_the_history_is_named_unless_the_current_one_says_the_same(tmp_path, content):
+    place = Store(str(tmp_path)).place("notes/curated")
+    place.publish(record())
+    past = tmp_path / "notes/curated/history" / f"{record().digest}.json"
+    past.write_bytes(content)
+    assert place.record(record().digest) == record()
+    (tmp_path / "notes/curated/record.json").unlink()
+    with pytest.raises(
+        StoreError, match=rf"notes/curated/history/{past.name} is damaged .*Remove it: what it told is lost"
+    ):
+        place.record(record().digest)
+    past.unlink()
+    assert place.record(record().digest) is None
+
+
+def test_a_folder_in_the_place_of_a_record_is_damage(tmp_path):
+    place = Store(str(tmp_path)).place("notes/curated")
+    (tmp_path / "notes/curated/record.json").mkdir(parents=True)
+    with pytest.raises(StoreError, match=r"notes/curated/record\.json is damaged"):
         place.record()
 
 

@@ -200,3 +200,9 @@ def test_the_command_lists_gives_up_and_names_the_next_step(tmp_path: Path, monk
     results = lab.run(*ALL, tiny_training(4))
     assert results["tiny/checkpoint"].reused
     assert "Found wrong: 0." in headwater()
+    (tmp_path / "store" / "notes" / "curated" / "record.json").write_text("{")
+    shown = headwater(status=1)
+    assert "notes/curated/record.json is damaged" in shown
+    assert "Found wrong: 1." in shown
+    assert "Found wrong: 0." in headwater("packed")
+    assert "Found wrong: 1." in headwater("--mend", status=1)
