@@ -11,6 +11,15 @@ import pyarrow as pa
 Places = npt.NDArray[np.int64]
 
 _FEW_RUNS = 64  # of rows that stay, as pieces of their own
+_SMALL_PIECE = 1 << 14  # rows; to go from one piece to the next costs as much as so many
+_FEW_ROWS = 1 << 20  # to have twice in memory for a moment
+
+
+def put_together(table: pa.Table) -> pa.Table:
+    """The same rows, in one piece where they lie in many small ones and are few enough to be copied."""
+    pieces = max((column.num_chunks for column in table.columns), default=1)
+    small = pieces > 1 and len(table) < pieces * _SMALL_PIECE
+    return table.combine_chunks() if small and len(table) <= _FEW_ROWS else table
 
 
 def rows_at(table: pa.Table, places: Places) -> pa.Table:

@@ -33,7 +33,8 @@ from headwater.assets.workspace import Workspace
 
 # A decision ledger that later stages add to: which text was decided on, and which stage dropped it.
 LEDGER = pa.schema([*DECISIONS, pa.field("stage", pa.string()), pa.field("content_id", pa.string(), nullable=False)])
-SUMMARISED = 5_000  # documents of a large corpus whose signals the summary is drawn from
+SINCE = "documents_changed_since_measurements"  # which are shown of a large corpus
+SUMMARISED = 3_000  # documents of a large corpus whose signals the summary is drawn from
 _ORIGIN = ["doc_id", "kept", "rule", "value", "threshold", "detail", "content_id", "format", "url", "license"]
 
 
@@ -79,7 +80,7 @@ def materialize_signals(context: StageContext) -> Outcome:
     metrics = {"documents": tables["documents"].rows, "signals": len(schemas["signals"]) - 1}
     metrics |= {"documents_measured": int(sum(sizes)), "changed_texts": sum(part["changed"] for part in figures)}
     outcome = Outcome(tables=tables, metrics=metrics, content=corpus_content(raw, *tables.values()))
-    outcome.markdown["measurements"] = _signal_summary(context, outcome)
+    _summarise(context, outcome, int(sum(sizes)) + (0 if removed is None else len(removed)))
     return outcome
 
 
@@ -106,6 +107,17 @@ def _measure(task: ChunkTask) -> Iterator[tuple[str, Any]]:
     yield "figures", {"changed": changed}
 
 
+def _summarise(context: StageContext, outcome: Outcome, changed: int) -> None:
+    """Tells how the signals are spread. What was drawn from many documents is told until one in twenty is another."""
+    base, there = context.base, outcome.tables["signals"].rows
+    since = there if base is None else changed + int(base.metrics.get(SINCE, there))
+    if base is not None and there > SUMMARISED and 20 * since <= there:
+        outcome.markdown["measurements"] = base.markdown["measurements"]
+    else:
+        since, outcome.markdown["measurements"] = 0, _signal_summary(context, outcome)
+    outcome.metrics[SINCE] = since
+
+
 def _signal_summary(context: StageContext, outcome: Outcome) -> str:
     there = outcome.tables["signals"].rows
     table = spread_rows(context.place.table("signals"), outcome.tables["signals"].version, SUMMARISED)
@@ -115,7 +127,7 @@ def _signal_summary(context: StageContext, outcome: Outcome) -> str:
         meaning = (field.metadata or {}).get(b"description", b"").decode()
         rows.append([field.name, *(_short(value) for value in (low, middle, high)), meaning])
     told = markdown_table(["signal", "5 %", "median", "95 %", "meaning"], rows)
-    return told if there == len(table) else f"{told}\n\nOf {len(table):,} of the {there:,} documents."
+    return told if there == len(table) else f"{told}\n\nOf {len(table):,} documents, drawn from {there:,}."
 
 
 def _is_number(kind: pa.DataType) -> bool:

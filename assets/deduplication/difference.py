@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headwater.assets.arrow_rows import without
+from headwater.assets.arrow_rows import put_together, without
 from headwater.assets.context import Rebuild, StageContext, StageError
 from headwater.assets.corpus.view import CorpusView, Rows, Table, open_corpus, raw_of
 from headwater.assets.deduplication.buckets import Flags
@@ -95,7 +95,7 @@ def _read(context: StageContext, curated: Record, first: int = 0) -> Reaching:
     view, chunks = open_corpus(context, curated)
     raw, decisions = raw_of(context, curated), context.table_url(curated, "decisions")
     count = raw.rows("ledger") - first
-    ledger = take_rows(*view.ledger, first, count, LEDGER_COLUMNS)
+    ledger = put_together(take_rows(*view.ledger, first, count, LEDGER_COLUMNS))
     if first == 0:
         readable, kept = read_flags(*view.ledger), read_flags(*decisions)
     else:
@@ -116,7 +116,7 @@ def _followed(context: StageContext, before: Reaching, earlier: Record, curated:
     stays[changes.removed] = False
     return replace(
         new,
-        ledger=pa.concat_tables([without(before.ledger, changes.removed), new.ledger]),
+        ledger=put_together(pa.concat_tables([without(before.ledger, changes.removed), new.ledger])),
         readable=np.concatenate([before.readable[stays], new.readable]),
         kept=np.concatenate([before.kept[stays], new.kept]),
         before=before,

@@ -21,7 +21,7 @@ from headwater.assets.deduplication.neighbourhood import decide_again, touched_d
 from headwater.assets.deduplication.options import DeduplicationOptions
 from headwater.assets.deduplication.population import Documents
 from headwater.assets.deduplication.repeats import repeats_of, write_repeated
-from headwater.assets.deduplication.stored import StoredIndex
+from headwater.assets.deduplication.stored import index_to_go_on_from
 from headwater.assets.deduplication.tasks import sign, verify
 from headwater.assets.storage.records import Counts, Record, TableRecord
 from headwater.assets.storage.tables import Positions, read_table, take_rows
@@ -104,7 +104,7 @@ def _indexed(context: StageContext, base: Record, before: Reaching, found: Diffe
 
     The index is in the order of the ledger, but for documents that curation once dropped and keeps by now.
     """
-    index = StoredIndex(context.place.table("signatures"), base.tables["signatures"].version, held_bytes=0)
+    index = index_to_go_on_from(context.place.table("signatures"), base.tables["signatures"].version)
     rows = np.flatnonzero(before.kept)
     if base.tables["signatures"].rows != len(rows):
         raise Rebuild("the index does not have the documents that the earlier run saw")

@@ -7,11 +7,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from headwater.assets.deduplication.index import Index
 from headwater.assets.storage.tables import Positions, open_table, take_positions
 
+SMALL_BYTES = 64 << 20  # of an index that a refresh reads whole: of a quarter of a million documents
 HELD_BYTES = 128 << 20  # of columns that are read together: all bands of half a million documents
 _BATCH_ROWS = 1 << 14
 _VALUE_BYTES = 8  # of a band's key; the few other columns are not asked for together
+_ID_BYTES = 40  # of a document's id, which is text
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,15 @@ class StoredIndex:
         """Columns of the rows at some places (ascending)."""
         return take_positions(self.url, self.version, places, names)
 
+    def whole(self) -> pa.Table:
+        """All of it, in one piece."""
+        return self._table.to_table().combine_chunks()
+
+    @property
+    def bytes(self) -> int:
+        """About how large all of it is in memory."""
+        return int(self._table.count_rows()) * (len(self._table.schema) * _VALUE_BYTES + _ID_BYTES)
+
     @cached_property
     def _held(self) -> dict[str, pa.ChunkedArray]:
         return {}
@@ -54,3 +66,9 @@ class StoredIndex:
     @cached_property
     def _table(self) -> Any:
         return open_table(self.url, self.version)
+
+
+def index_to_go_on_from(url: str, version: int) -> Index:
+    """The index as a refresh reads it, more than once: from memory where it is small, and otherwise where it lies."""
+    stored = StoredIndex(url, version, held_bytes=0)
+    return stored.whole() if stored.bytes <= SMALL_BYTES else stored

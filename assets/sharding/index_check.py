@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from headwater.assets.sharding.shards import BlockEntry, ShardEntry, ShardIndex, array_header, shard_file, whole_blocks
+from headwater.assets.storage.file_hashes import OF_PARTS, hash_of_parts, number_of_parts
 
 _KINDS = ("uint16", "uint32")
 _LENGTHS = ("sequence_length", "block_samples")
@@ -47,6 +48,7 @@ def _of_shard(index: ShardIndex, shard: ShardEntry) -> Iterator[str]:
     if not isinstance(shard.stream, str) or not isinstance(shard.file, str) or not isinstance(shard.sha256, str):
         yield "file, stream and sha256 are text"
         return
+    yield from _of_parts(shard)
     number = shard.file.removeprefix(f"{shard.stream}-").removesuffix(".tar")
     if not (number.isascii() and number.isdigit()) or shard.file != shard_file(shard.stream, int(number)):
         yield f"this is no name of a shard of {shard.stream}"
@@ -70,6 +72,16 @@ def _of_shard(index: ShardIndex, shard: ShardEntry) -> Iterator[str]:
         yield f"its blocks have {sample - shard.first_sample} samples, not {shard.samples}"
     if expected and shard.bytes < expected:
         yield f"its blocks end at byte {expected}, it at {shard.bytes}"
+
+
+def _of_parts(shard: ShardEntry) -> Iterator[str]:
+    """Shards of earlier releases have no parts, and a hash that needs none."""
+    if (shard.parts or shard.sha256.startswith(OF_PARTS)) and (
+        not all(isinstance(part, str) for part in shard.parts) or hash_of_parts(shard.parts) != shard.sha256
+    ):
+        yield "the hashes of its parts are not those that its own is of"
+    elif shard.parts and _is_number(shard.bytes) and len(shard.parts) != number_of_parts(shard.bytes):
+        yield f"it has the hashes of {len(shard.parts)} parts, not of {number_of_parts(shard.bytes)}"
 
 
 def _is_sound(index: ShardIndex, block: BlockEntry, first_sample: int, shard_bytes: int, width: int) -> bool:

@@ -6,7 +6,6 @@ an ordinary WebDataset. `index.json` says at which byte each array begins: a rea
 the offset. Equal content gives equal bytes: no times, no owners.
 """
 
-import hashlib
 import io
 import json
 import os
@@ -22,10 +21,11 @@ import fsspec
 import numpy as np
 
 from headwater.assets.sharding.packing import Block, Span
+from headwater.assets.storage.file_hashes import FileHash, PartsHash, hash_as
 
 INDEX = "index.json"
-FORMAT = 1
-_PART_BYTES = 1 << 18
+FORMAT = 2
+_READABLE = (1, 2)  # in the first, shards have one hash and no parts
 _END_OF_TAR = b"\0" * (2 * tarfile.BLOCKSIZE)
 
 
@@ -56,7 +56,11 @@ class StoredBlock:
 
 @dataclass(frozen=True)
 class ShardEntry:
-    """A shard in the index. `file` is relative to the index; `bytes` and `sha256` are of the whole file."""
+    """A shard in the index. `file` is relative to the index; `bytes` and `sha256` are of the whole file.
+
+    Where `parts` has the SHA-256 of each of its parts, `sha256` is the hash of those, and says so
+    (:mod:`headwater.assets.storage.file_hashes`).
+    """
 
     file: str
     stream: str
@@ -65,6 +69,7 @@ class ShardEntry:
     first_sample: int
     samples: int
     blocks: tuple[BlockEntry, ...]
+    parts: tuple[str, ...] = ()
 
     @property
     def number(self) -> int:
@@ -147,7 +152,8 @@ def write_shard(folder: str, stream: str, number: int, blocks: Iterable[Block | 
     file = shard_file(stream, number)
     entries: list[BlockEntry] = []
     with appears_whole(f"{folder.rstrip('/')}/{file}") as sink:
-        writer = TarWriter(sink)
+        hashed = PartsHash()
+        writer = TarWriter(sink, hashed)
         for block in blocks:
             if isinstance(block, StoredBlock):
                 entries.append(replace(block.entry, offset=writer.copy(block.content) + block.first))
@@ -157,8 +163,8 @@ def write_shard(folder: str, stream: str, number: int, blocks: Iterable[Block | 
     if not entries:
         raise ShardError(f"{file}: no tokens to write")
     samples = sum(entry.samples for entry in entries)
-    digest = writer.digest.hexdigest()
-    return ShardEntry(file, stream, writer.bytes, digest, entries[0].first_sample, samples, tuple(entries))
+    first, size = entries[0].first_sample, writer.bytes
+    return ShardEntry(file, stream, size, hashed.text(), first, samples, tuple(entries), hashed.parts())
 
 
 def _write_block(writer: "TarWriter", stream: str, shard: int, place: int, block: Block) -> BlockEntry:
@@ -173,37 +179,8 @@ def _write_block(writer: "TarWriter", stream: str, shard: int, place: int, block
 def block_members(stream: str, shard: int, place: int, block: Block) -> tuple[bytes, BlockEntry]:
     """The bytes of a block's members, and its entry with the offset of its array within them."""
     content = io.BytesIO()
-    entry = _write_block(TarWriter(content), stream, shard, place, block)
+    entry = _write_block(TarWriter(content, None), stream, shard, place, block)
     return content.getvalue(), entry
-
-
-def copy_with(shard: io.FileIO, pieces: Sequence[tuple[int, bytes]], target: str) -> str:
-    """Copies an open file to another place with other bytes at some offsets (ascending); returns its SHA-256."""
-    digest = hashlib.sha256()
-    with appears_whole(target) as sink:
-        for part in _with_pieces(shard, pieces):
-            digest.update(part)
-            sink.write(part)
-    return digest.hexdigest()
-
-
-def _with_pieces(shard: io.FileIO, pieces: Sequence[tuple[int, bytes]]) -> Iterator[bytes | memoryview]:
-    """The bytes in parts, each to be used before the next is asked for: they lie in one buffer.
-
-    Parts are small enough to be hashed and written while the processor's caches hold them.
-    """
-    buffer = memoryview(bytearray(_PART_BYTES))
-    shard.seek(0)
-    for start, piece in pieces:
-        while left := start - shard.tell():
-            part = buffer[: shard.readinto(buffer[: min(left, _PART_BYTES)])]
-            if not part:
-                raise ShardError(f"{shard.name} ends before what its index says: materialize the shards again")
-            yield part
-        yield piece
-        shard.seek(len(piece), os.SEEK_CUR)
-    while part := buffer[: shard.readinto(buffer)]:
-        yield part
 
 
 def _said(stream: str, entry: BlockEntry) -> bytes:
@@ -260,12 +237,11 @@ def whole_blocks(size: int) -> int:
 
 
 class TarWriter:
-    """Appends members to a tar and hashes what it writes."""
+    """Appends members to a tar and hashes what it writes, where a hash is wanted."""
 
-    def __init__(self, sink: IO[bytes]) -> None:
-        self.digest = hashlib.sha256()
+    def __init__(self, sink: IO[bytes], hashed: FileHash | None) -> None:
         self.bytes = 0
-        self._sink = sink
+        self._sink, self._hashed = sink, hashed
 
     def add(self, name: str, *parts: bytes | memoryview) -> int:
         """Write a member of the joined parts; returns the byte of the file where its content begins."""
@@ -298,13 +274,17 @@ class TarWriter:
 
     def _write(self, content: bytes | memoryview) -> None:
         self._sink.write(content)
-        self.digest.update(content)
+        if self._hashed is not None:
+            self._hashed.update(content)
         self.bytes += len(content)
 
 
 @contextmanager
-def appears_whole(url: str) -> Iterator[IO[bytes]]:
-    """A file that takes its name only when all of it is written. Object stores publish on close by themselves."""
+def appears_whole(url: str, buffering: int = -1, readable: bool = False) -> Iterator[IO[bytes]]:
+    """A file that takes its name only when all of it is written. Object stores publish on close by themselves.
+
+    A local one can also be read again while it is written, and left unbuffered, as `open` has it.
+    """
     if "://" in url:
         with fsspec.open(url, "wb") as sink:
             yield sink
@@ -313,7 +293,7 @@ def appears_whole(url: str) -> Iterator[IO[bytes]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("wb") as sink:
+        with part.open("w+b" if readable else "wb", buffering) as sink:
             yield sink
             sink.flush()
             os.fsync(sink.fileno())
@@ -363,27 +343,27 @@ def _parse_index(content: dict[str, Any], url: str) -> ShardIndex:
     if "fields" in content:
         raise ShardError(f"{url} is of shards of examples, where shards of tokens are needed")
     version = content.pop("format")
-    if version != FORMAT:
+    if version not in _READABLE:
         raise ShardError(f"{url} has format {version}, this release reads {FORMAT}: materialize the shards again")
     shards = []
     for shard in content.pop("shards"):
         blocks = [BlockEntry(**{**b, "masked": tuple(map(tuple, b["masked"]))}) for b in shard.pop("blocks")]
-        shards.append(ShardEntry(**shard, blocks=tuple(blocks)))
+        shards.append(ShardEntry(**shard | {"blocks": tuple(blocks), "parts": tuple(shard.get("parts", ()))}))
     return ShardIndex(**content, shards=tuple(shards))
 
 
 def verify_shard(folder: str, entry: ShardEntry) -> None:
-    """Read a whole shard and compare its size and SHA-256 with the index. Raises ShardError naming the file."""
+    """Read a whole shard and compare its size and hash with the index. Raises ShardError naming the file."""
     url = f"{folder.rstrip('/')}/{entry.file}"
-    digest, size = hashlib.sha256(), 0
+    hashed, size = hash_as(entry.sha256), 0
     try:
         with fsspec.open(url, "rb") as file:
             while content := file.read(1 << 20):
-                digest.update(content)
+                hashed.update(content)
                 size += len(content)
     except FileNotFoundError as error:
         raise ShardError(f"{url} does not exist, but the index names it: materialize the shards again") from error
     if size != entry.bytes:
         raise ShardError(f"{url} has {size} bytes, the index says {entry.bytes}: materialize the shards again")
-    if digest.hexdigest() != entry.sha256:
+    if hashed.text() != entry.sha256:
         raise ShardError(f"{url} is not what was written (SHA-256 differs): materialize the shards again")

@@ -259,4 +259,4 @@ def _entry(data: dict[str, Any]) -> ShardEntry:
         BlockEntry(**{**block, "masked": tuple((first, count) for first, count in block["masked"])})
         for block in data["blocks"]
     )
-    return ShardEntry(**{**data, "blocks": blocks})
+    return ShardEntry(**{**data, "blocks": blocks, "parts": tuple(data["parts"])})

@@ -246,7 +246,7 @@ def take_rows(url: str, version: int, start: int, count: int | None, columns: li
     return open_table(url, version).scanner(columns=columns, offset=start, limit=count, scan_in_order=True).to_table()
 
 
-def spread_rows(url: str, version: int, rows: int, columns: list[str] | None = None, runs: int = 20) -> pa.Table:
+def spread_rows(url: str, version: int, rows: int, columns: list[str] | None = None, runs: int = 12) -> pa.Table:
     """About so many rows of a version, drawn as runs of neighbours at even distances; all rows where there are fewer.
 
     For figures that people look at: what it costs does not grow with the table.

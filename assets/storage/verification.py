@@ -5,7 +5,6 @@ its own promises without computing anything. Everything current is read whole on
 current outputs were made from, and are joined to by position, only the presence of the data files is looked up.
 """
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headwater.assets.storage.content import ContentSum, content_id, content_of, hashed_columns
+from headwater.assets.storage.file_hashes import hash_as
 from headwater.assets.storage.gc_kept import consumed
 from headwater.assets.storage.places import Place, Store
 from headwater.assets.storage.records import Record
@@ -129,18 +129,18 @@ def says_damaged(asset: str, table: str) -> str:
 
 
 def file_problem(place: Place, path: str, expected: str, advance: Advance) -> str | None:
-    """What is wrong with a file whose SHA-256 is ``expected``; None where nothing is."""
-    digest = hashlib.sha256()
+    """What is wrong with a file whose hash is ``expected``; None where nothing is."""
+    hashed = hash_as(expected)
     try:
         with place.store.fs.open(path, "rb") as file:
             while content := file.read(_CHUNK_BYTES):
-                digest.update(content)
+                hashed.update(content)
                 advance(len(content))
     except FileNotFoundError:
         return "the file is missing"
     except OSError as error:
         return f"the file cannot be read ({error.strerror or error})"
-    return None if digest.hexdigest() == expected else "its SHA-256 is not the recorded one"
+    return None if hashed.text() == expected else "its SHA-256 is not the recorded one"
 
 
 def _table_problem(place: Place, version: Version, content: str, advance: Advance) -> tuple[str, frozenset[str]] | None:

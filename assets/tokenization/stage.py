@@ -58,14 +58,13 @@ class ChosenTask:
 
     corpus: str
     view: CorpusView
-    records: Positions
+    said: pa.Table  # doc_id, source and split, as the ledger has them
     rows: Positions  # of the table of texts
     tokenizer: FittedTokenizer
 
     def documents(self) -> pa.Table:
         """The same columns."""
-        said = take(self.view.ledger, self.records, ["doc_id", "source", "split"])
-        return said.append_column("text", take(self.view.documents, self.rows, ["text"])["text"])
+        return self.said.append_column("text", take(self.view.documents, self.rows, ["text"])["text"])
 
 
 EncodeTask = ChunkTask | ChosenTask
@@ -134,7 +133,7 @@ def _refresh(context: StageContext, tokenizer: FittedTokenizer) -> Outcome:
         tasks,
         dict.fromkeys(streams, _table_schema(tokenizer.vocabulary_size)),
         covers,
-        [float(len(task.records)) for task in tasks],
+        [float(len(task.rows)) for task in tasks],
         unit="documents",
         keeping=keeping,
     )
@@ -223,13 +222,14 @@ def _chosen_tasks(
         if len(records) == 0:
             continue
         view, _ = open_corpus(context, context.inputs[f"corpus:{corpus}"])
-        said = take(view.ledger, records, ["doc_id", "bytes"])
-        sizes = said["bytes"].to_numpy()
+        said = take(view.ledger, records, ["doc_id", "source", "split", "bytes"])
+        sizes, said = said["bytes"].to_numpy(), said.drop_columns("bytes")
         parts = np.cumsum(sizes) // context.stage.compute.partition_bytes(float(sizes.sum()))
         for part in np.unique(parts):
             own = np.flatnonzero(parts == part)
-            tasks.append(ChosenTask(corpus, view, records[own], rows[own], tokenizer))
-            covers.append([corpus, digest_of(said["doc_id"].take(pa.array(own)).to_pylist())])
+            chosen = said.take(pa.array(own))
+            tasks.append(ChosenTask(corpus, view, chosen, rows[own], tokenizer))
+            covers.append([corpus, digest_of(chosen["doc_id"].to_pylist())])
     return tasks, covers
 
 

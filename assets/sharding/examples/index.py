@@ -27,6 +27,7 @@ from headwater.assets.sharding.shards import (
     appears_whole,
     shard_file,
 )
+from headwater.assets.storage.file_hashes import WholeHash
 
 FORMAT = 1
 
@@ -123,8 +124,9 @@ def write_example_shard(
     """Write one shard; it appears whole or not at all. Returns its entry for the index."""
     file, facts = shard_file(stream, number), tuple(fields)
     entries: list[ExampleBlock] = []
+    hashed = WholeHash()
     with appears_whole(f"{folder.rstrip('/')}/{file}") as sink:
-        writer = TarWriter(sink)
+        writer = TarWriter(sink, hashed)
         for rows in blocks:
             key = f"{stream}-{number:06d}-{len(entries):04d}"
             entries.append(_write_rows(writer, key, stream, facts, rows))
@@ -132,8 +134,7 @@ def write_example_shard(
     if not entries:
         raise ShardError(f"{file}: no examples to write")
     samples = sum(entry.samples for entry in entries)
-    digest = writer.digest.hexdigest()
-    return ExampleShard(file, stream, writer.bytes, digest, entries[0].first_sample, samples, tuple(entries))
+    return ExampleShard(file, stream, writer.bytes, hashed.text(), entries[0].first_sample, samples, tuple(entries))
 
 
 def _write_rows(
@@ -195,7 +196,7 @@ def shard_from_record(record: Mapping[str, Any]) -> ExampleShard:
         ExampleBlock(**{**block, "masked": tuple(map(tuple, block["masked"])), "offsets": tuple(block["offsets"])})
         for block in record["blocks"]
     )
-    return ExampleShard(**{**record, "blocks": blocks})
+    return ExampleShard(**{**record, "blocks": blocks, "parts": tuple(record.get("parts", ()))})
 
 
 def _with_tuples(field: dict[str, Any]) -> dict[str, Any]:
