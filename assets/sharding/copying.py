@@ -32,7 +32,8 @@ def copy_with(source: str, pieces: Sequence[Piece], target: str, parts: Sequence
         size = os.fstat(shard.fileno()).st_size
         for start in range(0, size, _STRETCH_BYTES):
             stop = min(start + _STRETCH_BYTES, size)
-            _copy(shard.fileno(), sink.fileno(), start, stop)
+            if not _copied(shard.fileno(), sink.fileno(), start, stop):
+                raise ShardError(f"{source} ends before what its index says: materialize the shards again")
             for offset, content in _within(pieces, start, stop):
                 os.pwrite(sink.fileno(), content, offset)
             for part in _touched(pieces, start, stop):
@@ -55,16 +56,18 @@ def _touched(pieces: Sequence[Piece], start: int, stop: int) -> list[int]:
     return sorted({n for first, last in spans for n in range(first // PART_BYTES, last // PART_BYTES + 1)})
 
 
-def _copy(source: int, target: int, start: int, stop: int) -> None:
+def _copied(source: int, target: int, start: int, stop: int) -> bool:
+    """Copies a stretch to the same place; False where the source ends before."""
     while start < stop:
         copied = _copy_some(source, target, start, stop - start)
         if not copied:
-            raise ShardError("a shard ends before what its index says: materialize the shards again")
+            return False
         start += copied
+    return True
 
 
 def _copy_some(source: int, target: int, start: int, count: int) -> int:
-    """Copies some bytes from the same place to the same place; returns how many, 0 at the end of the source."""
+    """Copies some of the bytes; returns how many, 0 at the end of the source."""
     try:
         return os.copy_file_range(source, target, count, start, start)
     except (AttributeError, OSError):  # not Linux, or a file system that cannot; a real fault is met again below

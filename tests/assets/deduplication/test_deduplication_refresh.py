@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from small_pipelines import Lab, notes, prose, reworded
 
 from headwater.assets.corpus.component import Corpus
+from headwater.assets.deduplication import stored
 from headwater.assets.storage.changes import changes
 from headwater.assets.storage.content import content_of
 
@@ -109,9 +110,16 @@ def _fresh(lab: Lab) -> Lab:
     return Lab(lab.root, lab.root.parent / "fresh")
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("small", [stored.SMALL_BYTES, -1], ids=["index in memory", "index where it lies"])
+@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10_000))
-def test_any_sequence_of_refreshes_equals_one_run_in_a_fresh_store(tmp_path_factory, seed):
+def test_any_sequence_of_refreshes_equals_one_run_in_a_fresh_store(tmp_path_factory, small, seed):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stored, "SMALL_BYTES", small)
+        _refresh_and_compare(tmp_path_factory, seed)
+
+
+def _refresh_and_compare(tmp_path_factory, seed):
     root: Path = tmp_path_factory.mktemp("deduplication")
     rng, lab = random.Random(seed), Lab(root / "work", root / "store")
     files = {name: rng.sample(range(40), rng.randint(1, 10)) for name in "abc"}

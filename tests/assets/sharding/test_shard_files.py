@@ -1,9 +1,11 @@
 """Shards hold the stream for WebDataset, memory map and ranges alike; they grow at the end and betray damage."""
 
+import hashlib
 import json
 import pickle
 import re
 import tracemalloc
+from dataclasses import replace
 from itertools import pairwise
 
 import fsspec
@@ -28,6 +30,7 @@ from headwater.assets.sharding.shards import (
     write_index,
     write_shard,
 )
+from headwater.assets.storage.file_hashes import hash_of_parts
 
 LENGTH, BLOCK, SHARD, PAD = 8, 4, 12, 1
 
@@ -220,6 +223,27 @@ def test_a_block_whose_holes_no_longer_fit_into_its_room_moves_those_behind_it(t
     assert (tmp_path / "late" / plain.file).read_bytes() == (tmp_path / "at_once" / plain.file).read_bytes()
 
 
+def test_shards_of_earlier_releases_are_read_verified_and_punched(tmp_path):
+    """Their index has one hash for a whole shard; a shard that loses a span gets hashes of its parts."""
+    tokens, late = stream_tokens(205), [(130, 2)]
+    write(tmp_path / "old", {"a-train": tokens})
+    path = tmp_path / "old" / "index.json"
+    index = json.loads(path.read_text()) | {"format": 1}
+    for shard in index["shards"]:
+        del shard["parts"]
+        shard["sha256"] = hashlib.sha256((path.parent / shard["file"]).read_bytes()).hexdigest()
+    path.write_text(json.dumps(index))
+    reader = ShardReader(path.parent)
+    assert np.array_equal(reader.samples("a-train", np.arange(26)), padded(tokens))
+    for entry in reader.index.shards:
+        verify_shard(reader.folder, entry)
+    entry = reader.index.shards[1]
+    punched = punch_holes(reader.folder, reader.index.layout, entry, late, str(tmp_path / "new"))
+    assert punched == write(tmp_path / "at_once", {"a-train": tokens}, late)[1]
+    write_index(str(tmp_path / "new"), replace(reader.index, shards=(reader.index.shards[0], punched)))
+    assert read_index(str(tmp_path / "new")).shards == (reader.index.shards[0], punched)
+
+
 def test_a_shard_that_ends_too_early_is_told_and_nothing_is_left(tmp_path):
     write(tmp_path, {"a-train": stream_tokens(90)})
     (entry,) = ShardReader(tmp_path).index.shards
@@ -293,6 +317,12 @@ def test_a_wrong_index_is_named(tmp_path):
         read_index(str(tmp_path))
 
 
+def _consistent_parts(number):
+    """Hashes of more parts than the file has, and the hash that is of them."""
+    parts = ("0" * 64,) * number
+    return {"parts": list(parts), "sha256": hash_of_parts(parts)}
+
+
 _OF_INDEX = [
     *({"sequence_length": value} for value in (0, -5, 7, 9, 16, "8", 8.5, None)),
     *({"dtype": value} for value in ("uint8", "uint32", "foo", 2)),
@@ -310,6 +340,9 @@ _OF_SHARD = [
     {"first_sample": 0.5},
     {"samples": 24},
     {"blocks": None},
+    *({"parts": value} for value in ([], ["0" * 64], [3], None)),
+    *({"sha256": value} for value in (None, "parts:00", "0" * 64)),
+    _consistent_parts(2),
 ]
 _OF_BLOCK = [
     *({"offset": value} for value in (-64, 641, 512, 1 << 40, 1 << 70, "640")),
