@@ -102,7 +102,7 @@ class Outcome:
     checks: list[CheckRecord] = field(default_factory=list)
     markdown: dict[str, str] = field(default_factory=dict)
     plots: dict[str, str] = field(default_factory=dict)  # title → SVG text
-    files: dict[str, str] = field(default_factory=dict)  # path within the output's folder → SHA-256
+    files: dict[str, str] = field(default_factory=dict)  # path within the output's folder → hash (storage.file_hashes)
     content: str | None = None  # when not everything published counts as content
 
 

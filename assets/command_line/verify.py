@@ -20,7 +20,7 @@ def verify(
         typer.Option("--mend", help="Give damaged outputs up, so that the next materialization makes them anew."),
     ] = False,
 ) -> None:
-    """Read every current output back: files by their SHA-256, tables by the content of their rows and texts.
+    """Read every current output back: files by their hash, tables by the content of their rows and texts.
 
     Ends with status 1 where anything is not as its record says.
     """

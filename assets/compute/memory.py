@@ -13,33 +13,62 @@ from typing import Any
 
 import pyarrow as pa
 
-KEPT_BYTES = 256 << 20  # by which a process may have grown since it last gave memory back
+KEPT_BYTES = 256 << 20  # that allocators may hold and nobody uses
 
 
 def give_back_memory() -> None:
     """Lets Arrow's and the C library's allocators return what they hold and nobody uses, where that may be much."""
-    resident = _resident_bytes()
-    if resident is not None and resident - _Seen.resident < KEPT_BYTES:
-        _Seen.resident = min(_Seen.resident, resident)
+    spare = _spare_bytes()
+    if spare is not None and spare - _Seen.spare < KEPT_BYTES:
+        _Seen.spare = min(_Seen.spare, spare)
         return
     pa.default_memory_pool().release_unused()
     if (library := _glibc()) is not None:
         library.malloc_trim(0)
-    _Seen.resident = _resident_bytes() or 0
+    _Seen.spare = _spare_bytes() or 0
 
 
 class _Seen:
-    """How much memory this process had when it last gave some back."""
+    """The least memory that this process had to spare since it last gave some back: what it cannot give back."""
 
-    resident = 0
+    spare = 0
 
 
-def _resident_bytes() -> int | None:
-    """Memory that this process has by now, where Linux tells."""
+class _Usage(ctypes.Structure):
+    """What the C library says of its memory (`mallinfo2`, since 2.33)."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena",
+            "free_chunks",
+            "small_chunks",
+            "mapped_chunks",
+            "mapped",
+            "unused",
+            "small_free",
+            "used",
+            "free",
+            "top",
+        )
+    )
+
+
+def _spare_bytes() -> int | None:
+    """Memory that this process has and no allocation accounts for; None where the system does not tell.
+
+    That is code, files that are mapped, what libraries with allocators of their own hold, and what was freed.
+    """
+    library = _glibc()
+    if library is None or not hasattr(library, "mallinfo2"):
+        return None
     try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
         return None
+    library.mallinfo2.restype = _Usage
+    usage = library.mallinfo2()
+    return resident - usage.used - usage.mapped - pa.default_memory_pool().bytes_allocated()
 
 
 @cache

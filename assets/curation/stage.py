@@ -80,7 +80,7 @@ def materialize_signals(context: StageContext) -> Outcome:
     metrics = {"documents": tables["documents"].rows, "signals": len(schemas["signals"]) - 1}
     metrics |= {"documents_measured": int(sum(sizes)), "changed_texts": sum(part["changed"] for part in figures)}
     outcome = Outcome(tables=tables, metrics=metrics, content=corpus_content(raw, *tables.values()))
-    _summarise(context, outcome, int(sum(sizes)) + (0 if removed is None else len(removed)))
+    _summarise(context, outcome, max(int(sum(sizes)), 0 if removed is None else len(removed)))
     return outcome
 
 
@@ -110,12 +110,12 @@ def _measure(task: ChunkTask) -> Iterator[tuple[str, Any]]:
 def _summarise(context: StageContext, outcome: Outcome, changed: int) -> None:
     """Tells how the signals are spread. What was drawn from many documents is told until one in twenty is another."""
     base, there = context.base, outcome.tables["signals"].rows
-    since = there if base is None else changed + int(base.metrics.get(SINCE, there))
-    if base is not None and there > SUMMARISED and 20 * since <= there:
-        outcome.markdown["measurements"] = base.markdown["measurements"]
-    else:
-        since, outcome.markdown["measurements"] = 0, _signal_summary(context, outcome)
-    outcome.metrics[SINCE] = since
+    if base is not None and SINCE in base.metrics and min(there, base.tables["signals"].rows) > SUMMARISED:
+        since = int(base.metrics[SINCE]) + changed
+        if 20 * since <= there:
+            outcome.markdown["measurements"], outcome.metrics[SINCE] = base.markdown["measurements"], since
+            return
+    outcome.markdown["measurements"], outcome.metrics[SINCE] = _signal_summary(context, outcome), 0
 
 
 def _signal_summary(context: StageContext, outcome: Outcome) -> str:

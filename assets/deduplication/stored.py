@@ -1,4 +1,4 @@
-"""The index where it lies in the store, read a few columns at a time."""
+"""The index where it lies in the store, read a few columns at a time; a refresh holds a small one whole."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

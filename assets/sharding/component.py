@@ -134,7 +134,9 @@ class Shards(StageComponent):
             outside="headwater.assets.sharding.fingerprints:emptiness_fingerprint",
             refreshes=("outside", "tokens"),
             grows=True,
-            modules=tuple(f"headwater.assets.sharding.{name}" for name in ("packing", "shards", "growth", "holes")),
+            modules=tuple(
+                f"headwater.assets.sharding.{name}" for name in ("packing", "shards", "growth", "holes", "copying")
+            ),
             checks=(
                 Check("whole", "Every token of every stream is in exactly one shard.", blocking=True),
                 Check("repack", "Few samples are empty for what was withdrawn or added since the last repack."),

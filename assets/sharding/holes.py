@@ -53,7 +53,7 @@ def _with_blocks_replaced(
     source: str, layout: ShardLayout, entry: ShardEntry, spans: Sequence[Span], target: str
 ) -> ShardEntry | None:
     """The shard with other bytes where a block changes; None where a block takes more room than it did."""
-    if not entry.parts:  # of an earlier release: hashed whole, as it is once more
+    if not entry.parts:  # of an earlier release: written anew from end to end, which gives it parts
         return None
     blocks, pieces = list(entry.blocks), []
     with open(f"{source}/{entry.file}", "rb", buffering=0) as shard:
@@ -66,7 +66,7 @@ def _with_blocks_replaced(
                     return None
                 pieces.append((block.offset - stored.first, content))
                 blocks[place] = replace(new, offset=block.offset)
-    parts = copy_with(f"{source}/{entry.file}", pieces, f"{target}/{entry.file}", entry.parts)
+    parts = copy_with(f"{source}/{entry.file}", entry.bytes, entry.parts, pieces, f"{target}/{entry.file}")
     return replace(entry, sha256=hash_of_parts(parts), parts=parts, blocks=tuple(blocks))
 
 

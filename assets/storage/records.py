@@ -148,7 +148,9 @@ class Record(_Model):
     identity: Identity
     content_version: str
     tables: dict[str, TableRecord] = {}
-    files: dict[str, str] = Field(default={}, description="path within the output's folder → SHA-256")
+    files: dict[str, str] = Field(
+        default={}, description="path within the output's folder → hash: SHA-256, or of parts"
+    )
     metrics: dict[str, Any] = {}
     counts: Counts = Field(default={}, description="what a refresh goes on counting from, by source and rule")
     checks: list[CheckRecord] = []

@@ -1,6 +1,6 @@
 """Verification: reading back what records promise, and saying what of it is no longer so.
 
-A record names the SHA-256 of every published file and the content of every table, so the store can be compared with
+A record names the hash of every published file and the content of every table, so the store can be compared with
 its own promises without computing anything. Everything current is read whole once. Of the past table versions that
 current outputs were made from, and are joined to by position, only the presence of the data files is looked up.
 """
@@ -140,7 +140,7 @@ def file_problem(place: Place, path: str, expected: str, advance: Advance) -> st
         return "the file is missing"
     except OSError as error:
         return f"the file cannot be read ({error.strerror or error})"
-    return None if hashed.text() == expected else "its SHA-256 is not the recorded one"
+    return None if hashed.text() == expected else "its hash is not the recorded one"
 
 
 def _table_problem(place: Place, version: Version, content: str, advance: Advance) -> tuple[str, frozenset[str]] | None:

@@ -160,7 +160,7 @@ def write_example_index(folder: str, index: ExampleIndex) -> None:
         "block_samples": index.block_samples,
         "fields": [asdict(field) for field in index.fields],
         "measured": index.measured,
-        "shards": [asdict(shard) for shard in shards],
+        "shards": [{name: value for name, value in asdict(shard).items() if name != "parts"} for shard in shards],
     }
     with appears_whole(f"{folder.rstrip('/')}/{INDEX}") as sink:
         sink.write((json.dumps(content, indent=1) + "\n").encode())
@@ -196,7 +196,7 @@ def shard_from_record(record: Mapping[str, Any]) -> ExampleShard:
         ExampleBlock(**{**block, "masked": tuple(map(tuple, block["masked"])), "offsets": tuple(block["offsets"])})
         for block in record["blocks"]
     )
-    return ExampleShard(**{**record, "blocks": blocks, "parts": tuple(record.get("parts", ()))})
+    return ExampleShard(**{**record, "blocks": blocks, "parts": ()})  # examples are hashed whole
 
 
 def _with_tuples(field: dict[str, Any]) -> dict[str, Any]:

@@ -32,10 +32,16 @@ def test_what_was_drawn_is_told_until_one_in_twenty_documents_is_another(measure
     assert first.metrics[stage.SINCE] == 0
     second = measured(range(3, 205))  # three went and five came
     assert second.metrics["documents_measured"] == 5
-    assert (second.markdown, second.metrics[stage.SINCE]) == (first.markdown, 8)
-    third = measured(range(3, 208))  # with these three it is more than one in twenty
-    assert "drawn from 205." in third.markdown["measurements"]
+    assert (second.markdown, second.metrics[stage.SINCE]) == (first.markdown, 5)
+    third = measured(range(3, 211))  # with these six it is more than one in twenty
+    assert "drawn from 208." in third.markdown["measurements"]
     assert third.metrics[stage.SINCE] == 0
+
+
+def test_a_corpus_that_becomes_large_is_drawn_from(measured, monkeypatch):
+    monkeypatch.setattr(stage, "SUMMARISED", 48)
+    assert "drawn from" not in measured(range(48)).markdown["measurements"]
+    assert "drawn from 49." in measured(range(49)).markdown["measurements"]
 
 
 def test_of_few_documents_all_are_told_every_time(measured):
