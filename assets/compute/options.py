@@ -6,7 +6,7 @@ from pydantic import Field
 
 from headwater.models.options import Options
 
-LEAST_TASKS = 64  # that a large step is cut into
+LEAST_TASKS = 16  # that a large step is cut into
 LEAST_MEGABYTES, MOST_MEGABYTES = 8, 24  # of a task
 
 
@@ -25,7 +25,7 @@ class ComputeOptions(Options):
     memory_gb: float | None = Field(None, gt=0, description="Memory reserved for each task, in GB.")
     retries: int = Field(2, ge=0, description="How often a task is repeated when its worker process dies.")
     partition_megabytes: float | None = Field(
-        None, gt=0, description="Source bytes in one task, in MB; none: 8, and up to 24 where 64 tasks are left."
+        None, gt=0, description="Source bytes in one task, in MB; none: 8, and up to 24 where 16 tasks are left."
     )
     pool: str | None = Field(None, description="Dagster concurrency pool that the assets of this component share.")
 
