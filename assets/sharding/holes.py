@@ -23,6 +23,7 @@ from headwater.assets.sharding.shards import (
     stored_block,
     stored_tokens,
     tokens_of,
+    verify_shard,
     write_shard,
 )
 from headwater.assets.storage.file_hashes import hash_of_parts
@@ -40,13 +41,17 @@ def punch_holes(source: str, layout: ShardLayout, entry: ShardEntry, spans: Sequ
     """Write a shard of the folder `source` into the folder `target`, without the tokens of `spans` (of its stream).
 
     Holes that it has already stay; blocks that no span touches are copied as they lie. Returns the entry for the new
-    index; the same spans give the same bytes again. Raises ShardError where a block is not where its entry says.
+    index; the same spans give the same bytes again. Raises ShardError where the shard is not what was
+    written.
     """
     merged = merge_spans(spans)
     written = None
     if "://" not in source and "://" not in target:
         written = _with_blocks_replaced(source, layout, entry, merged, target)
-    return written or write_shard(target, entry.stream, entry.number, _blocks(source, layout, entry, merged))
+    if written is None:
+        verify_shard(source, entry)  # what is written anew gets a new hash, which must not make damage sound
+        written = write_shard(target, entry.stream, entry.number, _blocks(source, layout, entry, merged))
+    return written
 
 
 def _with_blocks_replaced(

@@ -366,4 +366,4 @@ def verify_shard(folder: str, entry: ShardEntry) -> None:
     if size != entry.bytes:
         raise ShardError(f"{url} has {size} bytes, the index says {entry.bytes}: materialize the shards again")
     if hashed.text() != entry.sha256:
-        raise ShardError(f"{url} is not what was written (SHA-256 differs): materialize the shards again")
+        raise ShardError(f"{url} is not what was written: headwater verify --mend, then materialize again")

@@ -166,6 +166,8 @@ def _carried(context: StageContext, tokens: Record) -> tuple[Carried, dict[str, 
     source = Path(context.place.folder(context.base.digest))
     try:
         index = read_index(str(source))
+        if {entry.file: entry.sha256 for entry in index.shards} != context.base.files:
+            raise Rebuild("the index of the earlier shards is not the one that was written with them")
         withdrawn, streams = _withdrawn(context, earlier, tokens, index)
     except (ShardError, FileNotFoundError) as error:
         raise Rebuild(str(error)) from error

@@ -1,6 +1,7 @@
 """Tokens and shards through additions and withdrawals, against a tape that is kept by hand."""
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 from pkgutil import resolve_name
@@ -342,6 +343,19 @@ def test_shards_are_made_anew_when_the_file_that_loses_a_document_is_gone(bench)
     )
     (bench.folder / held.file).unlink()
     bench.corpus.change(gone={leaving})
+    bench.run()
+    assert bench.lab.record("packed/shards").identity.base is None
+    hashes(bench)
+
+
+def test_an_index_that_the_record_does_not_know_is_not_built_on(bench):
+    """Its shards may be as it says and yet not those that were published."""
+    path = bench.folder / "index.json"
+    index = json.loads(path.read_text())
+    for shard in index["shards"]:
+        shard |= {"parts": [], "sha256": "0" * 64}
+    path.write_text(json.dumps(index))
+    bench.corpus.change(gone={planted(4).doc_id})
     bench.run()
     assert bench.lab.record("packed/shards").identity.base is None
     hashes(bench)

@@ -244,6 +244,20 @@ def test_shards_of_earlier_releases_are_read_verified_and_punched(tmp_path):
     assert read_index(str(tmp_path / "new")).shards == (reader.index.shards[0], punched)
 
 
+def test_damage_does_not_become_sound_where_a_shard_is_written_anew(tmp_path):
+    """As it is where it has no parts: what is written gets a new hash."""
+    write(tmp_path / "old", {"a-train": stream_tokens(205)})
+    reader = ShardReader(tmp_path / "old")
+    entry = replace(reader.index.shards[0], parts=())
+    path = tmp_path / "old" / entry.file
+    content = bytearray(path.read_bytes())
+    content[entry.blocks[0].offset] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ShardError, match=rf"{entry.file} is not what was written: headwater verify --mend"):
+        punch_holes(reader.folder, reader.index.layout, entry, [(90, 2)], str(tmp_path / "new"))
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_shard_that_ends_too_early_is_told_and_nothing_is_left(tmp_path):
     write(tmp_path, {"a-train": stream_tokens(90)})
     (entry,) = ShardReader(tmp_path).index.shards
