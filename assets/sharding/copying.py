@@ -36,7 +36,9 @@ def copy_with(source: str, size: int, parts: Sequence[str], pieces: Sequence[Pie
         for start in range(0, size, _STRETCH_BYTES):
             stop = min(start + _STRETCH_BYTES, size)
             if not _copied(shard.fileno(), sink.fileno(), start, stop):
-                raise ShardError(f"{source} ends before what its index says: materialize the shards again")
+                raise ShardError(
+                    f"{source} ends before what its index says: headwater verify --mend, then materialize again"
+                )
             own = list(_within(pieces, start, stop))
             touched = _parts_with(own)
             if any(_part_hash(sink.fileno(), part) != parts[part] for part in touched):

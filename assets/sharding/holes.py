@@ -41,8 +41,7 @@ def punch_holes(source: str, layout: ShardLayout, entry: ShardEntry, spans: Sequ
     """Write a shard of the folder `source` into the folder `target`, without the tokens of `spans` (of its stream).
 
     Holes that it has already stay; blocks that no span touches are copied as they lie. Returns the entry for the new
-    index; the same spans give the same bytes again. Raises ShardError where the shard is not what was
-    written.
+    index; the same spans give the same bytes again. Raises ShardError where the shard is damaged.
     """
     merged = merge_spans(spans)
     written = None

@@ -1,6 +1,5 @@
 """Tokens and shards through additions and withdrawals, against a tape that is kept by hand."""
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -8,6 +7,7 @@ from pkgutil import resolve_name
 
 import numpy as np
 import pytest
+from hashes_by_hand import hash_of_parts
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from planted_corpus import Planted, PlantedCorpus
@@ -110,16 +110,8 @@ def check_against(bench: Bench, tape: Tape) -> None:
     assert all(check.passed for check in bench.lab.record("packed/shards").checks if check.blocking)
 
 
-def hash_by_hand(path: Path) -> str:
-    """As the command in the documentation has it: `sha256sum` of what it prints for every MiB."""
-    content = path.read_bytes()
-    parts = [content[at : at + (1 << 20)] for at in range(0, len(content), 1 << 20)]
-    printed = "".join(f"{hashlib.sha256(part).hexdigest()}  -\n" for part in parts)
-    return "parts:" + hashlib.sha256(printed.encode()).hexdigest()
-
-
 def hashes(bench: Bench) -> dict[str, str]:
-    found = {path.name: hash_by_hand(path) for path in bench.folder.glob("*.tar")}
+    found = {path.name: hash_of_parts(path.read_bytes()) for path in bench.folder.glob("*.tar")}
     assert found == bench.lab.record("packed/shards").files
     return found
 
